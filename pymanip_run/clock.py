@@ -1,0 +1,178 @@
+"""The only place where time is read.
+
+`Clock` is the seam: the system's clocks here, a virtual one in a dry run. `SessionClock` makes
+from it the time of a session: close to the system's, but never standing still or going back.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "SYSTEM",
+    "Clock",
+    "ClockStep",
+    "SessionClock",
+    "SystemClock",
+    "as_ns",
+    "iso_local",
+    "iso_utc",
+]
+
+MIN_STEP_NS = 1_000  # two stamps of a session differ by at least 1 µs
+JUMP_NS = 5_000_000  # smaller differences are reading noise …
+SLEW_DIVISOR = 1_000  # … and slower drifts than 1 ms/s are NTP slewing (500 ppm at most)
+
+
+class Clock(Protocol):
+    """Reads the time."""
+
+    def wall_ns(self) -> int:
+        """Nanoseconds since the Unix epoch, as the system believes."""
+        ...
+
+    def monotonic_ns(self) -> int:
+        """Nanoseconds of a clock that never steps."""
+        ...
+
+
+class SystemClock:
+    """The clocks of this computer."""
+
+    wall_ns = staticmethod(time.time_ns)
+    monotonic_ns = staticmethod(time.monotonic_ns)
+
+    def time(self) -> float:
+        """Unix seconds."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Seconds of a clock that never steps; for intervals and deadlines."""
+        return time.monotonic()
+
+    def pause(self, seconds: float) -> None:
+        """Block this thread; for waits on other processes, never for measuring."""
+        time.sleep(seconds)
+
+
+SYSTEM = SystemClock()
+
+
+class ClockStep(NamedTuple):
+    """The system clock was set: by `step` nanoseconds; the session is now `ahead` of it."""
+
+    ns: int
+    step: int
+    ahead: int
+
+    @property
+    def text(self) -> str:
+        """The step in words, for an event."""
+        direction = "forward" if self.step > 0 else "back"
+        text = f"the system clock went {direction} by {abs(self.step) / 1e9:.3f} s"
+        if self.ahead:
+            text += f"; the session's time runs on, {self.ahead / 1e9:.3f} s ahead of it"
+        return text
+
+
+class SessionClock:
+    """Strictly increasing stamps that follow the system clock.
+
+    Slewing is absorbed, a forward step (or a resume from suspend) is followed at once. On a
+    backward step the stamps go on at the monotonic rate, ahead of the system clock by a constant;
+    a later forward step first uses that constant up.
+
+    Parameters
+    ----------
+    clock
+        What is read.
+    after_ns
+        Stamps begin after this one (the last of a continued session).
+    on_step
+        Is called with each :class:`ClockStep`, in the thread that stamps, before the stamp returns.
+    """
+
+    __slots__ = ("_ahead", "_difference", "_last", "_mono", "_mono_ns", "_on_step", "_wall_ns")
+
+    def __init__(
+        self,
+        clock: Clock = SYSTEM,
+        after_ns: int = 0,
+        on_step: Callable[[ClockStep], None] | None = None,
+    ) -> None:
+        self._wall_ns = clock.wall_ns
+        self._mono_ns = clock.monotonic_ns
+        self._on_step = on_step
+        self._mono = self._mono_ns()
+        wall = self._wall_ns()
+        self._difference = wall - self._mono
+        self._last = after_ns - after_ns % MIN_STEP_NS
+        # A session written under a clock that was fast is continued after its last stamp.
+        self._ahead = max(0, after_ns + MIN_STEP_NS - wall)
+
+    def stamp(self) -> int:
+        """Return the next timestamp in nanoseconds; never twice the same. Not for several threads at once."""
+        wall = self._wall_ns()
+        mono = self._mono_ns()
+        drift = wall - mono - self._difference
+        if -JUMP_NS < drift < JUMP_NS:
+            self._difference += drift
+            self._mono = mono
+        else:
+            wall = self._examine()
+        ns = wall + self._ahead
+        # Whole microseconds: float64 seconds hold them exactly enough to come back the same.
+        ns -= ns % MIN_STEP_NS
+        if ns <= self._last:
+            ns = self._last + MIN_STEP_NS
+        self._last = ns
+        return ns
+
+    def now_ns(self) -> int:
+        """Return the session's present time without using up a stamp."""
+        return max(self._last, self._wall_ns() + self._ahead)
+
+    @property
+    def last_ns(self) -> int:
+        """The last stamp given, 0 before the first."""
+        return self._last
+
+    def _examine(self) -> int:
+        """Find out whether the system clock was set or we were held up between two readings; return its time."""
+        for _ in range(5):
+            before = self._mono_ns()
+            wall = self._wall_ns()
+            mono = self._mono_ns()
+            if mono - before < JUMP_NS // 5:
+                break
+        drift = wall - mono - self._difference
+        elapsed = mono - self._mono
+        self._difference += drift
+        self._mono = mono
+        if abs(drift) >= JUMP_NS + elapsed // SLEW_DIVISOR:
+            self._ahead = max(0, self._ahead - drift)
+            if self._on_step is not None:
+                ns = wall + self._ahead
+                self._last = max(self._last + MIN_STEP_NS, ns - ns % MIN_STEP_NS)
+                self._on_step(ClockStep(self._last, drift, self._ahead))
+        return wall
+
+
+def as_ns(timestamp: float) -> int:
+    """Return the stamp, in nanoseconds, that a session shows as `timestamp` in seconds."""
+    return round(timestamp * 1e6) * MIN_STEP_NS
+
+
+def iso_utc(timestamp: float) -> str:
+    """Return Unix seconds as ISO 8601 in UTC: ``2026-11-22T14:02:17.123456+00:00``."""
+    return datetime.fromtimestamp(timestamp, UTC).isoformat()
+
+
+def iso_local(timestamp: float, timespec: str = "seconds") -> str:
+    """Return Unix seconds as ISO 8601 in local time: ``2026-11-22T15:02:17+01:00``."""
+    return datetime.fromtimestamp(timestamp, UTC).astimezone().isoformat(timespec=timespec)

@@ -1,0 +1,121 @@
+"""Every exception of this package, its exit code, and "did you mean".
+
+::
+
+    PymanipError                                exit code 1
+    ├── UsageError (RuntimeError, ValueError)             2
+    ├── ConfigError (ValueError)                          2
+    ├── NotFoundError (KeyError)                          2
+    ├── StorageError (OSError)                            4
+    │   ├── SessionLockedError (BlockingIOError)
+    │   ├── DamagedFileError
+    │   └── NewerFormatError
+    ├── TaskError (RuntimeError)                          1
+    ├── DeviceError (RuntimeError)                        3
+    └── RemoteError (ConnectionError)                     3
+
+Each also inherits the builtin that existing scripts catch. A message says what happened, where,
+and what to do about it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "ConfigError",
+    "DamagedFileError",
+    "DeviceError",
+    "NewerFormatError",
+    "NotFoundError",
+    "PymanipError",
+    "RemoteError",
+    "SessionLockedError",
+    "StorageError",
+    "TaskError",
+    "UsageError",
+    "did_you_mean",
+    "nearest",
+]
+
+
+class PymanipError(Exception):
+    """Base class of the errors of pymanip-run."""
+
+    #: What the command line exits with when this error ends it.
+    exit_code: ClassVar[int] = 1
+
+    def __str__(self) -> str:
+        # KeyError and OSError decorate their message; a person reads these.
+        return str(self.args[0]) if self.args else type(self).__name__
+
+
+class UsageError(PymanipError, RuntimeError, ValueError):
+    """A call that makes no sense here, with the call that would."""
+
+    exit_code = 2
+
+
+class ConfigError(PymanipError, ValueError):
+    """The experiment file or its module is not valid."""
+
+    exit_code = 2
+
+
+class NotFoundError(PymanipError, KeyError):
+    """A name that the session does not have; the message offers the nearest ones."""
+
+    exit_code = 2
+
+
+class StorageError(PymanipError, OSError):
+    """The session file cannot be read or written."""
+
+    exit_code = 4
+
+
+class SessionLockedError(StorageError, BlockingIOError):
+    """Another process is writing this session; the message names it."""
+
+
+class DamagedFileError(StorageError):
+    """The file is damaged, empty, or not a session."""
+
+
+class NewerFormatError(StorageError):
+    """The file was written by a newer version of pymanip-run."""
+
+
+class TaskError(PymanipError, RuntimeError):
+    """A task failed for good."""
+
+
+class DeviceError(PymanipError, RuntimeError):
+    """An instrument could not be opened, or failed."""
+
+    exit_code = 3
+
+
+class RemoteError(PymanipError, ConnectionError):
+    """A session on another computer did not answer as expected."""
+
+    exit_code = 3
+
+
+def nearest(word: str, candidates: Iterable[str], n: int = 3) -> list[str]:
+    """Return the candidates that look most like `word`, best first, at most `n`."""
+    folded: dict[str, str] = {}
+    for candidate in candidates:
+        folded.setdefault(candidate.casefold(), candidate)
+    close = difflib.get_close_matches(word.casefold(), folded, n=n, cutoff=0.6)
+    return [folded[key] for key in close]
+
+
+def did_you_mean(word: str, candidates: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the nearest candidate, or ``""`` when none is near."""
+    close = nearest(word, candidates, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
