@@ -1,0 +1,203 @@
+"""Records in memory: what a journal tail holds, what a session without a file holds.
+
+One class serves the checkpointer (a batch is appended to HDF5), the reader (a batch is shown
+behind the HDF5 file) and the memory store (a batch is all there is).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pymanip_run.records import (
+    DatasetInfo,
+    Event,
+    FloatArray,
+    Parameter,
+    Run,
+    Statistics,
+    Window,
+    merge_series,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["ArrayRecord", "Batch", "RowSet", "RunRecord", "as_run", "cut_series", "dataset_info"]
+
+_RUN_ATTRIBUTES = (
+    "stop",
+    "exit_code",
+    "exit_reason",
+    "host",
+    "user",
+    "pid",
+    "boot_id",
+    "config_sha256",
+)
+
+
+class RowSet:
+    """All rows with the same names, packed as they are in the journal: i64 ns, one f64 a name."""
+
+    __slots__ = ("data", "names")
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.names = names
+        self.data = bytearray()
+
+    def __len__(self) -> int:
+        return len(self.data) // (8 + 8 * len(self.names))
+
+    def times(self) -> FloatArray:
+        """Return Unix seconds, float64 of shape (n,)."""
+        return self._words(np.dtype("<i8"))[:, 0] / 1e9
+
+    def column(self, name: str) -> FloatArray:
+        """Return the values of one name, float64 of shape (n,)."""
+        return self._words(np.dtype("<f8"))[:, 1 + self.names.index(name)].astype(np.float64)
+
+    def last(self) -> tuple[float, FloatArray]:
+        """Return the time and the values of the last row."""
+        width = 8 + 8 * len(self.names)
+        words = bytes(self.data[-width:])
+        return int(np.frombuffer(words, "<i8", 1)[0]) / 1e9, np.frombuffer(words, "<f8", offset=8)
+
+    def _words(self, dtype: np.dtype[Any]) -> NDArray[Any]:
+        # A view; the callers copy at once, for a bytearray with views cannot grow.
+        return np.frombuffer(self.data, dtype).reshape(-1, 1 + len(self.names))
+
+
+@dataclass(slots=True)
+class ArrayRecord:
+    """One record of a dataset; its content is read when it is asked for."""
+
+    ns: int
+    dtype: str
+    shape: tuple[int, ...]
+    python_type: str | None
+    nbytes: int
+    load: Callable[[], NDArray[Any] | str]
+
+
+@dataclass(slots=True)
+class RunRecord:
+    """Attributes and texts of a run, as far as this batch knows them."""
+
+    attributes: dict[str, Any] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+
+
+class Batch:
+    """A stretch of what was recorded, in the order of recording."""
+
+    def __init__(self) -> None:
+        self.row_sets: dict[tuple[str, ...], RowSet] = {}
+        self.parameters: dict[str, Parameter] = {}
+        self.metadata: dict[str, Any] = {}
+        self.attributes: dict[str, dict[str, Any]] = {}
+        self.arrays: dict[str, list[ArrayRecord]] = {}
+        self.events: list[Event] = []
+        self.runs: dict[int, RunRecord] = {}
+        self._containing: dict[str, list[RowSet]] = {}
+
+    def row_set(self, names: tuple[str, ...]) -> RowSet:
+        """Return the row-set of these names, a new one where there is none."""
+        rows = self.row_sets.get(names)
+        if rows is None:
+            rows = self.row_sets[names] = RowSet(names)
+            for name in names:
+                self._containing.setdefault(name, []).append(rows)
+        return rows
+
+    def put_run(self, index: int, attributes: Mapping[str, Any], texts: Mapping[str, str]) -> None:
+        """Set attributes and texts of a run."""
+        run = self.runs.setdefault(index, RunRecord())
+        run.attributes.update(attributes)
+        run.texts.update(texts)
+
+    def put_attributes(self, name: str, attributes: Mapping[str, Any]) -> None:
+        """Set attributes of a variable."""
+        self.attributes.setdefault(name, {}).update(attributes)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the variables that have rows here."""
+        return list(self._containing)
+
+    @property
+    def size(self) -> int:
+        """Bytes of rows held in memory."""
+        return sum(len(rows.data) for rows in self.row_sets.values())
+
+    def series(self, name: str) -> tuple[FloatArray, FloatArray]:
+        """Return (times, values) of one variable from all its row-sets, in time order, shape (n,)."""
+        parts = [
+            (rows.times(), rows.column(name))
+            for rows in self._containing.get(name, ())
+            if rows.data
+        ]
+        return merge_series(parts)
+
+    def last_values(self) -> dict[str, tuple[float, float]]:
+        """Return the last (time, value) of each variable."""
+        latest: dict[str, tuple[float, float]] = {}
+        for rows in self.row_sets.values():
+            if not rows.data:
+                continue
+            time, values = rows.last()
+            for name, value in zip(rows.names, values.tolist(), strict=True):
+                if name not in latest or time > latest[name][0]:
+                    latest[name] = (time, value)
+        return latest
+
+    def extend_statistics(self, before: Mapping[str, Statistics]) -> dict[str, Statistics]:
+        """Return the statistics of all variables after this batch was added to `before`."""
+        result = dict(before)
+        times = {id(rows): rows.times() for rows in self.row_sets.values() if rows.data}
+        for name, containing in self._containing.items():
+            parts = [(times[id(rows)], rows.column(name)) for rows in containing if rows.data]
+            result[name] = before.get(name, Statistics()).extended(*merge_series(parts))
+        return result
+
+
+def as_run(index: int, attributes: Mapping[str, Any], texts: Mapping[str, str]) -> Run:
+    """Return a run from what is stored of it."""
+    known = {key: attributes[key] for key in _RUN_ATTRIBUTES if key in attributes}
+    return Run(
+        index=index, start=float(attributes.get("start", math.nan)), texts=dict(texts), **known
+    )
+
+
+def dataset_info(
+    name: str, before: DatasetInfo | None, records: Sequence[ArrayRecord]
+) -> DatasetInfo:
+    """Return the summary of a dataset with `records` behind what is in the file."""
+    last = records[-1]
+    return DatasetInfo(
+        name=name,
+        n=(before.n if before else 0) + len(records),
+        shape=last.shape,
+        dtype=last.dtype,
+        nbytes=(before.nbytes if before else 0) + sum(r.nbytes for r in records),
+        unit=before.unit if before else None,
+        first_time=before.first_time if before else records[0].ns / 1e9,
+        last_time=last.ns / 1e9,
+    )
+
+
+def cut_series(
+    series: tuple[FloatArray, FloatArray], window: Window
+) -> tuple[FloatArray, FloatArray]:
+    """Return the part of (times, values) in a window."""
+    times, values = series
+    low = 0 if window.since is None else int(np.searchsorted(times, window.since))
+    high = len(times) if window.until is None else int(np.searchsorted(times, window.until))
+    if window.tail is not None:
+        low = max(low, high - window.tail)
+    return times[low:high], values[low:high]

@@ -1,0 +1,262 @@
+"""Bring the HDF5 file up to date with the journal: one engine for the child process and for recovery."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import h5py
+
+from pymanip_run.clock import SYSTEM
+from pymanip_run.errors import DamagedFileError
+from pymanip_run.records import Event
+from pymanip_run.storage import journal, layout, transaction
+from pymanip_run.storage.append import Appender
+from pymanip_run.storage.batch import Batch
+from pymanip_run.storage.overlay import Overlay
+from pymanip_run.storage.tail import JournalReader
+from pymanip_run.storage.transaction import Applied, Redo
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pymanip_run.storage.files import Files, SessionPaths
+    from pymanip_run.storage.journal import Position
+
+__all__ = ["Checkpoint", "Report", "recover"]
+
+logger = logging.getLogger(__name__)
+
+#: Journal bytes decoded at a time: what bounds the memory of a checkpoint.
+WINDOW = 16 << 20
+#: Bytes appended before a transaction is committed even when there is more.
+TRANSACTION = 256 << 20
+
+
+@dataclass(slots=True)
+class Report:
+    """What a recovery did."""
+
+    records: int = 0
+    lost: int = 0
+    damaged_bytes: int = 0
+    torn_bytes: int = 0
+
+    @property
+    def text(self) -> str:
+        """The report as one line."""
+        parts = [f"{self.records} records taken from the journal"]
+        if self.damaged_bytes:
+            parts.append(f"{self.damaged_bytes} damaged bytes kept in a copy of the journal")
+        if self.lost:
+            parts.append(f"{self.lost} records lost")
+        return ", ".join(parts)
+
+
+class Checkpoint:
+    """The HDF5 file, open for transactions.
+
+    The states: *clean* → :meth:`advance` appends what is new and commits → *pending* until
+    :meth:`settle` could apply it → *clean*. No second transaction begins while one is pending.
+    """
+
+    def __init__(self, files: Files, paths: SessionPaths) -> None:
+        self._files = files
+        self._paths = paths
+        self._fd = files.open(paths.main, os.O_RDWR)
+        redo = transaction.read_redo(files, paths.redo)
+        if redo is not None:
+            self._carry_out(redo)
+        self._open()
+        self.pending: Redo | None = None
+        self.reader = JournalReader(files, paths, self._identity.position, str(self._identity.uuid))
+        self._seen_damage = 0
+
+    def _carry_out(self, redo: Redo) -> None:
+        """Finish a transaction that a crash interrupted."""
+        if not transaction.belongs(self._files, self._fd, redo):
+            raise DamagedFileError(
+                f"{self._paths.redo} belongs to another session; move it elsewhere"
+            )
+        if redo.state(self._files, self._fd) is Applied.WHOLLY:
+            return
+        if not self._files.lock(self._fd, exclusive=True, timeout=2.0):
+            self._fd = transaction.replace_with_copy(self._files, self._paths, self._fd, redo)
+            return
+        self._files.unlock(self._fd)
+        while not transaction.apply(self._files, self._fd, redo):
+            SYSTEM.pause(0.01)
+
+    def _open(self) -> None:
+        superblock = self._files.pread(self._fd, transaction.SUPERBLOCK_SIZE, 0)
+        committed = transaction.superblock_length(superblock)
+        # What a crashed transaction appended belongs to nothing.
+        if self._files.size(self._fd) > committed:
+            self._files.truncate(self._fd, committed)
+        self._overlay = Overlay(self._files, self._fd, committed)
+        # No chunk cache: an append then writes just its own bytes, and memory stays small.
+        self._h5 = h5py.File(
+            self._overlay, "r+", libver=layout.LIBVER, rdcc_nbytes=0, rdcc_nslots=1
+        )
+        self._identity = layout.read_identity(self._h5, self._paths.main)
+        self._appender = Appender(self._h5)
+
+    @property
+    def position(self) -> Position:
+        """Up to where the committed file is complete."""
+        return self._identity.position
+
+    def advance(self) -> bool:
+        """Append what is new in the journal and commit it; return whether there was anything.
+
+        A pending transaction is settled first; while that cannot be done nothing is appended.
+        """
+        if self.pending is not None and not self.settle():
+            return False
+        start = self.reader.position
+        more = True
+        while more and self.pending is None and self._size_of(start) < TRANSACTION:
+            batch = Batch()
+            more = self.reader.read(batch, WINDOW)
+            self._keep_damage(batch)
+            self._appender.append(batch)
+        if self.reader.position == self._identity.position:
+            return False
+        self._commit()
+        return True
+
+    def catch_up(self, patience: float = 2.0) -> None:
+        """Commit everything that is in the journal; a file that is held for longer than `patience` is replaced."""
+        while self.advance() or self.pending is not None:
+            deadline = SYSTEM.monotonic() + patience
+            while not self.settle(escalate=SYSTEM.monotonic() >= deadline):
+                SYSTEM.pause(0.01)
+
+    def settle(self, *, escalate: bool = False) -> bool:
+        """Carry the pending transaction into the file; return whether nothing is pending any more.
+
+        With `escalate` a file that a reader holds is replaced by a changed copy.
+        """
+        if self.pending is None:
+            return True
+        if transaction.apply(self._files, self._fd, self.pending):
+            pass
+        elif escalate:
+            self._fd = transaction.replace_with_copy(
+                self._files, self._paths, self._fd, self.pending
+            )
+            self._overlay.fd = self._fd
+        else:
+            return False
+        self._overlay.settle(self.pending.length_after)
+        self.pending = None
+        self._drop_segments()
+        return True
+
+    def backlog(self) -> int:
+        """Return the bytes of journal that the file does not have yet."""
+        self.reader.open_segments()
+        total = 0
+        for number, path in self._files.segments(self._paths.main):
+            if number >= self._identity.position.segment:
+                total += path.stat().st_size
+        return max(0, total - self._identity.position.offset)
+
+    def sync_journal(self) -> None:
+        """Make every segment durable, the oldest first."""
+        for number, path in self._files.segments(self._paths.main):
+            if number >= self._identity.position.segment:
+                sync_path(self._files, path)
+
+    def close(self) -> None:
+        """Close the file, which must have nothing pending or uncommitted."""
+        self._h5.close()
+        self.reader.close()
+        self._files.close(self._fd)
+
+    def finish(self) -> Report:
+        """Bring everything into the file, close it and remove the side files, the lock last."""
+        self.sync_journal()
+        self.catch_up()
+        report = self.report()
+        self.close()
+        for _, path in self._files.segments(self._paths.main):
+            self._files.unlink(path)
+        self._files.unlink(self._paths.redo)
+        self._files.unlink(self._paths.temporary)
+        self._files.sync_directory(self._paths.main)
+        return report
+
+    def report(self) -> Report:
+        """Return what was read so far."""
+        found = self.reader.findings
+        damaged = sum(length for _, _, length in found.damaged)
+        return Report(found.records, found.lost, damaged, found.torn)
+
+    # -- steps ----------------------------------------------------------------------------------
+
+    def _commit(self) -> None:
+        identity = self._identity
+        identity.transaction += 1
+        self._appender.finish(self.reader.position, identity.transaction)
+        redo = transaction.commit(
+            self._files, self._paths, self._overlay, identity.transaction, identity.uuid
+        )
+        identity.position = self.reader.position
+        self.pending = redo
+        self.settle()
+
+    def _drop_segments(self) -> None:
+        """Remove the segments that are wholly in the file."""
+        first = self._identity.position.segment
+        for number, path in self._files.segments(self._paths.main):
+            if number < first:
+                self._files.unlink(path)
+        self.reader.release(first)
+
+    def _size_of(self, start: Position) -> int:
+        now = self.reader.position
+        return (now.segment - start.segment) * journal.SEGMENT + now.offset - start.offset
+
+    def _keep_damage(self, batch: Batch) -> None:
+        """Copy segments with damage beside the session, and note the loss as an event."""
+        damaged = self.reader.findings.damaged
+        if len(damaged) == self._seen_damage:
+            return
+        new, self._seen_damage = damaged[self._seen_damage :], len(damaged)
+        for number in sorted({segment for segment, _, _ in new}):
+            source = self._paths.segment(number)
+            if source.exists():
+                shutil.copyfile(source, self._paths.damaged(source))
+        text = (
+            f"the journal was damaged: {sum(n for _, _, n in new)} bytes could not be read "
+            f"({self.reader.findings.lost} records lost so far); the damaged segment is kept beside the file"
+        )
+        logger.error("%s: %s", self._paths.main, text)
+        batch.events.append(Event(int(SYSTEM.time() * 1e9), "damage", "storage", text))
+
+
+def recover(files: Files, paths: SessionPaths, *, remove_lock: bool) -> str:
+    """Bring everything into the session file and remove the side files; return what was done.
+
+    The caller holds the session's lock. It may be killed at any point and called again.
+    """
+    report = Checkpoint(files, paths).finish()
+    if remove_lock:
+        files.unlink(paths.lock)
+    return report.text
+
+
+def sync_path(files: Files, path: Path) -> None:
+    """Make the data of a file durable; one that is gone needs no sync."""
+    try:
+        fd = files.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return
+    try:
+        files.fdatasync(fd)
+    finally:
+        files.close(fd)

@@ -1,0 +1,123 @@
+"""The child process that keeps the HDF5 file up to date while the run only writes its journal.
+
+Started as ``python -P -m pymanip_run.storage.checkpointer PATH PERIOD SYNC_PERIOD`` (or ``PATH recover|close``)
+with the session's lock held by an inherited descriptor. It needs nothing but the files. When its
+standard input ends, or its parent is gone, it brings everything into the session file, removes the
+side files and exits.
+"""
+
+import signal
+
+# The first instructions: a Ctrl-C or a terminal that closes is for the run, which will tell us.
+for _name in ("SIGINT", "SIGTERM", "SIGHUP"):
+    signal.signal(getattr(signal, _name), signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+
+import logging  # noqa: E402
+import os  # noqa: E402
+import select  # noqa: E402
+import sys  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import NoReturn  # noqa: E402
+
+from pymanip_run.clock import SYSTEM  # noqa: E402
+from pymanip_run.errors import StorageError  # noqa: E402
+from pymanip_run.storage.checkpoint import Checkpoint, recover  # noqa: E402
+from pymanip_run.storage.files import SYSTEM_FILES, SessionPaths  # noqa: E402
+from pymanip_run.storage.journal import SEGMENT  # noqa: E402
+
+__all__ = ["EXIT_FAULT", "EXIT_REFUSED", "main"]
+
+EXIT_FAULT = os.EX_IOERR  # the parent starts another one
+EXIT_REFUSED = os.EX_DATAERR  # the file is not what it should be
+
+DEFERRED_SECONDS = 60.0
+DEFERRED_BYTES = 16 * SEGMENT
+
+logger = logging.getLogger("pymanip_run.storage.checkpointer")
+
+
+class Checkpointer:
+    """Syncs the journal and checkpoints it, each with its period, until the parent is done."""
+
+    def __init__(self, path: Path, period: float, sync_period: float) -> None:
+        self._paths = SessionPaths(path)
+        self._period = period
+        self._sync_period = sync_period
+        self._parent = os.getppid()
+        self._checkpoint = Checkpoint(SYSTEM_FILES, self._paths)
+        self._pending_since: float | None = None
+        self._synced = (0, 0)
+
+    def run(self) -> None:
+        """Work until the parent closes its end of the pipe or is gone."""
+        next_checkpoint = SYSTEM.monotonic() + self._period
+        while not self._parent_done():
+            self._sync()
+            if SYSTEM.monotonic() >= next_checkpoint or self._checkpoint.pending:
+                self._checkpoint.advance()
+                self._escalate()
+                if SYSTEM.monotonic() >= next_checkpoint:
+                    next_checkpoint = SYSTEM.monotonic() + self._period
+        self._finish()
+
+    def _parent_done(self) -> bool:
+        readable, _, _ = select.select([0], [], [], min(self._sync_period, self._period))
+        return (bool(readable) and not os.read(0, 4096)) or os.getppid() != self._parent
+
+    def _sync(self) -> None:
+        segments = SYSTEM_FILES.segments(self._paths.main)
+        if not segments:
+            return
+        state = (segments[-1][0], segments[-1][1].stat().st_size)
+        if state == self._synced:
+            return
+        if state[0] != self._synced[0]:
+            SYSTEM_FILES.sync_directory(self._paths.main)
+        self._checkpoint.sync_journal()
+        self._synced = state
+
+    def _escalate(self) -> None:
+        if self._checkpoint.pending is None:
+            self._pending_since = None
+            return
+        now = SYSTEM.monotonic()
+        self._pending_since = self._pending_since or now
+        if (
+            now - self._pending_since > DEFERRED_SECONDS
+            or self._checkpoint.backlog() > DEFERRED_BYTES
+        ):
+            self._checkpoint.settle(escalate=True)
+
+    def _finish(self) -> None:
+        self._checkpoint.finish()
+        SYSTEM_FILES.unlink(self._paths.lock)
+
+
+def _end(status: int, error: BaseException) -> NoReturn:
+    """Exit without closing the HDF5 handle: a normal close would try to write again."""
+    logger.error("%s", error)
+    os._exit(status)
+
+
+def main() -> None:
+    """Run the checkpointer; see the module."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    path, *mode = sys.argv[1:]
+    try:
+        if mode in (["recover"], ["close"]):
+            sys.stdout.write(
+                recover(SYSTEM_FILES, SessionPaths(Path(path)), remove_lock=mode == ["close"])
+                + "\n"
+            )
+        else:
+            period, sync_period = map(float, mode)
+            Checkpointer(Path(path), period, sync_period).run()
+    except StorageError as error:
+        _end(EXIT_REFUSED, error)
+    except BaseException as error:  # noqa: BLE001 - whatever HDF5 raised, the handle must not be closed
+        _end(EXIT_FAULT, error)
+
+
+if __name__ == "__main__":
+    main()

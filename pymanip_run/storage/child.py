@@ -1,0 +1,170 @@
+"""Start, watch and end the checkpointer process."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from pymanip_run.clock import SYSTEM
+from pymanip_run.errors import DamagedFileError, StorageError
+from pymanip_run.storage.files import SYSTEM_FILES
+
+if TYPE_CHECKING:
+    from pymanip_run.storage.files import SessionPaths
+
+__all__ = ["Child", "run_recovery"]
+
+logger = logging.getLogger(__name__)
+
+_PACKAGE_PARENT = str(Path(__file__).resolve().parents[2])
+_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+MAX_WAIT = 60.0
+
+
+class Child:
+    """The checkpointer of one session.
+
+    Nothing measured depends on it: without it the journal grows, and the next one goes on from
+    the last commit.
+    """
+
+    def __init__(
+        self, paths: SessionPaths, lock_fd: int, period: float, sync_period: float
+    ) -> None:
+        self._paths = paths
+        self._lock_fd = lock_fd
+        self._arguments = [str(paths.main), str(period), str(sync_period)]
+        self._process: subprocess.Popen[bytes] | None = None
+        self._errors: IO[bytes] | None = None
+        self._wait = 1.0
+        self._next_start = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        """Process id, None when none was started."""
+        return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        """Start the process; when that fails the journal still has everything."""
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        try:
+            self._process = _spawn(self._arguments, self._lock_fd, subprocess.PIPE, self._errors)
+        except OSError as error:
+            self._forget()
+            logger.warning(
+                "the checkpointer could not be started (%s); entries stay safe in the journal",
+                error,
+            )
+
+    def keep_alive(self) -> None:
+        """Start another process when this one ended; less and less often when that goes on."""
+        if self._process is not None and self._process.poll() is None:
+            return
+        now = SYSTEM.monotonic()
+        if now < self._next_start:
+            return
+        self._next_start = now + self._wait
+        self._wait = min(MAX_WAIT, 2 * self._wait)
+        if self._process is not None:
+            logger.warning("the checkpointer ended (%s); starting another", self._last_words())
+            self._forget()
+        self.start()
+
+    def finish(self) -> None:
+        """Let the process bring everything into the file, and wait for it; step in where it cannot."""
+        if self._process is not None and self._process.poll() is None:
+            assert self._process.stdin is not None  # noqa: S101 - we asked for a pipe
+            self._process.stdin.close()
+            self._process.wait()
+        if self._process is not None and self._process.returncode == 0:
+            self._forget()
+            return
+        words = self._last_words()
+        self._forget()
+        try:
+            run_recovery(self._paths, self._lock_fd, remove_lock=True)
+        except Exception as error:  # noqa: BLE001 - what was recorded is safe; closing must not hide another error
+            logger.warning(
+                "%s could not be brought up to date (%s; %s). Nothing is lost: it is in the journal beside it, "
+                "and the next opening of the session takes it from there",
+                self._paths.main, words, error,
+            )  # fmt: skip
+
+    def abandon(self) -> None:
+        """Let go in a forked process: the checkpointer is the parent's."""
+        if self._process is not None:
+            if self._process.stdin is not None:
+                os.close(self._process.stdin.fileno())
+            self._process.returncode = 0  # not ours to wait for
+        self._process = None
+
+    def _last_words(self) -> str:
+        if self._errors is None or self._process is None:
+            return "not started"
+        self._errors.seek(0)
+        said = self._errors.read()[-2000:].decode(errors="replace").strip()
+        return said or f"status {self._process.returncode}"
+
+    def _forget(self) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+        if self._errors is not None:
+            self._errors.close()
+        self._process = self._errors = None
+
+
+def run_recovery(paths: SessionPaths, lock_fd: int, *, remove_lock: bool) -> str:
+    """Bring a session up to date in a process of its own, else in this one; return its report.
+
+    Raises
+    ------
+    StorageError, OSError
+        If it cannot be done; the files are as before, or further on.
+    """
+    mode = ["close" if remove_lock else "recover"]
+    with tempfile.TemporaryFile() as errors, tempfile.TemporaryFile() as output:
+        try:
+            process = _spawn([str(paths.main), *mode], lock_fd, subprocess.DEVNULL, errors, output)
+        except OSError:
+            from pymanip_run.storage.checkpoint import recover  # noqa: PLC0415 - only where no process can be had
+
+            return recover(SYSTEM_FILES, paths, remove_lock=remove_lock)
+        process.wait()
+        output.seek(0)
+        errors.seek(0)
+        if process.returncode:
+            said = errors.read()[-2000:].decode(errors="replace").strip()
+            kind = DamagedFileError if process.returncode == os.EX_DATAERR else StorageError
+            raise kind(said or f"{paths.main}: the recovery ended with status {process.returncode}")
+        return output.read().decode().strip()
+
+
+def _spawn(
+    arguments: list[str],
+    lock_fd: int,
+    stdin: int,
+    errors: IO[bytes],
+    output: IO[bytes] | int = subprocess.DEVNULL,
+) -> subprocess.Popen[bytes]:
+    environment = dict(os.environ)
+    # Appended, and not the whole sys.path: a user's h5py.py must not shadow the real one.
+    inherited = environment.get("PYTHONPATH")
+    environment["PYTHONPATH"] = (
+        f"{inherited}{os.pathsep}{_PACKAGE_PARENT}" if inherited else _PACKAGE_PARENT
+    )
+    command = [sys.executable, "-P", "-m", "pymanip_run.storage.checkpointer", *arguments]
+    # A new process inherits the mask: no Ctrl-C can reach it before it ignores them.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        return subprocess.Popen(  # noqa: S603 - our own module
+            command, stdin=stdin, stdout=output, stderr=errors, env=environment,
+            pass_fds=(lock_fd,), process_group=0,
+        )  # fmt: skip
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,158 @@
+"""The seam between the storage engine and the operating system.
+
+Every file operation of the engine is a method here, so that a test can pass an object that records
+each operation, fails one of them, or ends the process at it.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pymanip_run.clock import SYSTEM
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["SYSTEM_FILES", "Files", "SessionPaths"]
+
+#: errno of a file system without locks (some network file systems).
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL}
+
+
+class Files:
+    """System calls on files. Paths are `Path`, open files are descriptors (int)."""
+
+    # Static and unwrapped: `write` is called once per entry.
+    write = staticmethod(os.write)
+    writev = staticmethod(os.writev)
+    pwrite = staticmethod(os.pwrite)
+    pread = staticmethod(os.pread)
+    preadv = staticmethod(os.preadv)
+    close = staticmethod(os.close)
+    truncate = staticmethod(os.ftruncate)
+    fdatasync = staticmethod(os.fdatasync)
+    stat = staticmethod(os.fstat)
+
+    def open(self, path: Path, flags: int) -> int:
+        """Open a file; created with mode 0666 less the umask."""
+        return os.open(path, flags | os.O_CLOEXEC, 0o666)
+
+    def size(self, fd: int) -> int:
+        """Return the length of an open file in bytes."""
+        return self.stat(fd).st_size
+
+    def write_all(self, fd: int, data: bytes | memoryview, offset: int) -> None:
+        """Write all of `data` at `offset`.
+
+        Raises
+        ------
+        OSError
+            If the system wrote nothing.
+        """
+        view = memoryview(data).cast("B")
+        while view:
+            written = self.pwrite(fd, view, offset)
+            if not written:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            view = view[written:]
+            offset += written
+
+    def replace(self, source: Path, target: Path) -> None:
+        """Rename `source` to `target` in one step, in place of an existing one."""
+        source.replace(target)
+
+    def unlink(self, path: Path) -> None:
+        """Remove a file; one that is not there is no error."""
+        path.unlink(missing_ok=True)
+
+    def sync_directory(self, path: Path) -> None:
+        """Make creations, renames and removals in the folder of `path` durable."""
+        fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def segments(self, path: Path) -> list[tuple[int, Path]]:
+        """Return the journal segments of a session as (number, path), in order."""
+        prefix = f"{path.name}.wal."
+        with os.scandir(path.parent) as entries:
+            names = [e.name for e in entries if e.name.startswith(prefix)]
+        numbers = sorted(int(n[len(prefix) :]) for n in names if n[len(prefix) :].isdecimal())
+        return [(number, path.parent / f"{prefix}{number}") for number in numbers]
+
+    def try_lock(self, fd: int, *, exclusive: bool) -> bool:
+        """Take the advisory lock of an open file description if it is free; True where locks do not exist.
+
+        HDF5 uses the same kind of lock (flock): shared for its readers.
+        """
+        kind = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
+        try:
+            fcntl.flock(fd, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                return True
+            raise
+        return True
+
+    def lock(self, fd: int, *, exclusive: bool, timeout: float) -> bool:
+        """Take the lock, trying again for `timeout` seconds; return whether it was obtained."""
+        deadline = SYSTEM.monotonic() + timeout
+        while not self.try_lock(fd, exclusive=exclusive):
+            if SYSTEM.monotonic() >= deadline:
+                return False
+            SYSTEM.pause(0.002)
+        return True
+
+    def unlock(self, fd: int) -> None:
+        """Release the lock; no error where locks do not exist."""
+        try:
+            fcntl.flock(fd, fcntl.LOCK_UN)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+
+
+SYSTEM_FILES = Files()
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPaths:
+    """The session file and the names of its side files."""
+
+    main: Path
+
+    def segment(self, number: int) -> Path:
+        """Journal segment `number`."""
+        return self._side(f".wal.{number}")
+
+    @property
+    def redo(self) -> Path:
+        """The committed transaction that is being applied to the session file."""
+        return self._side(".redo")
+
+    @property
+    def lock(self) -> Path:
+        """Locked while somebody writes the session; says who."""
+        return self._side(".lock")
+
+    @property
+    def temporary(self) -> Path:
+        """A new session file before it takes its name."""
+        return self._side(".tmp")
+
+    def damaged(self, path: Path) -> Path:
+        """Return a free name beside `path` under which a damaged copy is kept."""
+        number = 0
+        while (kept := path.with_name(f"{path.name}.damaged{number or ''}")).exists():
+            number += 1
+        return kept
+
+    def _side(self, suffix: str) -> Path:
+        return self.main.with_name(self.main.name + suffix)

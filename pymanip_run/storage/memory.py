@@ -1,0 +1,198 @@
+"""The store of a session without a file: one batch that is never checkpointed."""
+
+from __future__ import annotations
+
+import struct
+import threading
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import numpy as np
+
+from pymanip_run.clock import SYSTEM
+from pymanip_run.errors import UsageError
+from pymanip_run.records import (
+    DatasetInfo,
+    Description,
+    Event,
+    FloatArray,
+    Parameter,
+    Run,
+    SessionInfo,
+    VariableInfo,
+    Window,
+)
+from pymanip_run.storage.batch import ArrayRecord, Batch, as_run, cut_series, dataset_info
+from pymanip_run.storage.values import decode_value
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["MemoryStore"]
+
+
+class MemoryStore:
+    """Keeps everything in memory: 8 bytes a value and 8 a row. For any thread."""
+
+    path = None
+
+    def __init__(self, title: str = "") -> None:
+        self._batch = Batch()
+        self._lock = threading.RLock()
+        self._info = SessionInfo(str(uuid4()), 1, SYSTEM.time(), title, "")
+        self._closed = False
+
+    # -- reading --------------------------------------------------------------------------------
+
+    def info(self) -> SessionInfo:
+        """Return the identity of the session."""
+        return self._info
+
+    def variables(self) -> dict[str, VariableInfo]:
+        """Return descriptions and exact statistics of all variables."""
+        with self._lock:
+            statistics = self._batch.extend_statistics({})
+            return {
+                name: VariableInfo(
+                    name, Description().updated(self._batch.attributes.get(name, {})), one
+                )
+                for name, one in statistics.items()
+            }
+
+    def last_values(self) -> dict[str, tuple[float, float]]:
+        """Return the last (timestamp, value) of every variable."""
+        with self._lock:
+            return self._batch.last_values()
+
+    def read_series(self, name: str, window: Window) -> tuple[FloatArray, FloatArray]:
+        """Return (timestamps, values) of shape (n,)."""
+        with self._lock:
+            return cut_series(self._batch.series(name), window)
+
+    def parameters(self) -> dict[str, Parameter]:
+        """Return all parameters."""
+        with self._lock:
+            return dict(self._batch.parameters)
+
+    def metadata(self) -> dict[str, Any]:
+        """Return all metadata."""
+        with self._lock:
+            return dict(self._batch.metadata)
+
+    def datasets(self) -> dict[str, DatasetInfo]:
+        """Return a summary of every dataset."""
+        with self._lock:
+            return {
+                name: dataset_info(name, None, records)
+                for name, records in self._batch.arrays.items()
+            }
+
+    def dataset_times(self, name: str) -> FloatArray:
+        """Return the timestamps of the records, shape (n,)."""
+        with self._lock:
+            return np.array([r.ns / 1e9 for r in self._batch.arrays.get(name, ())], np.float64)
+
+    def dataset_record(self, name: str, index: int) -> Any:
+        """Return the index-th record.
+
+        Raises
+        ------
+        IndexError
+            If there is none.
+        """
+        with self._lock:
+            records = self._batch.arrays.get(name, [])
+            if not 0 <= index < len(records):
+                raise IndexError(
+                    f"dataset {name!r} has {len(records)} records, there is no {index}"
+                )
+            return decode_value(records[index].load(), records[index].python_type)
+
+    def events(self, after_ns: int = 0) -> list[Event]:
+        """Return the events later than `after_ns`."""
+        with self._lock:
+            return [e for e in self._batch.events if e.ns > after_ns]
+
+    def runs(self) -> list[Run]:
+        """Return all runs."""
+        with self._lock:
+            return [
+                as_run(i, run.attributes, run.texts) for i, run in sorted(self._batch.runs.items())
+            ]
+
+    # -- recording ------------------------------------------------------------------------------
+
+    def append_row(self, ns: int, names: tuple[str, ...], values: Sequence[float]) -> None:
+        """Add one value to each of the variables."""
+        packed = struct.pack(f"<q{len(names)}d", ns, *values)
+        with self._lock:
+            self._check_open()
+            self._batch.row_set(names).data += packed
+
+    def append_array(
+        self, ns: int, name: str, array: NDArray[np.generic] | str, python_type: str | None
+    ) -> None:
+        """Add a copy of a record to a dataset."""
+        if isinstance(array, str):
+            text = array
+            record = ArrayRecord(
+                ns, "str", (), python_type, len(text.encode("utf-8", "surrogatepass")), lambda: text
+            )
+        else:
+            kept = array.copy()
+            record = ArrayRecord(
+                ns, str(kept.dtype), kept.shape, python_type, kept.nbytes, kept.copy
+            )
+        with self._lock:
+            self._check_open()
+            self._batch.arrays.setdefault(name, []).append(record)
+
+    def put_parameter(
+        self, ns: int, name: str, value: float | bool | str, unit: str | None
+    ) -> None:
+        """Set a parameter."""
+        with self._lock:
+            self._check_open()
+            self._batch.parameters[name] = Parameter(value, ns, unit)
+
+    def put_metadata(self, ns: int, name: str, value: Any) -> None:
+        """Set a metadata item."""
+        del ns
+        with self._lock:
+            self._check_open()
+            self._batch.metadata[name] = value
+
+    def put_attributes(self, ns: int, name: str, attributes: Mapping[str, Any]) -> None:
+        """Set unit, label, format or period of a variable."""
+        del ns
+        with self._lock:
+            self._check_open()
+            self._batch.put_attributes(name, attributes)
+
+    def append_event(self, event: Event) -> None:
+        """Add an event."""
+        with self._lock:
+            self._check_open()
+            self._batch.events.append(event)
+
+    def put_run(
+        self, ns: int, index: int, attributes: Mapping[str, Any], texts: Mapping[str, str]
+    ) -> None:
+        """Set attributes and texts of a run."""
+        del ns
+        with self._lock:
+            self._check_open()
+            self._batch.put_run(index, attributes, texts)
+
+    def sync(self) -> None:
+        """Return; there is no disk."""
+
+    def close(self) -> None:
+        """Refuse further records; what is there can still be read."""
+        self._closed = True
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise UsageError("the session is closed; nothing can be recorded any more")

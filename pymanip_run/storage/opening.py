@@ -1,0 +1,210 @@
+"""Open a session for writing: the lock, what a crash left behind, the file itself."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import socket
+from typing import TYPE_CHECKING, NamedTuple
+from uuid import UUID, uuid4
+
+import h5py
+
+from pymanip_run.clock import SYSTEM, iso_local
+from pymanip_run.errors import DamagedFileError, SessionLockedError, StorageError
+from pymanip_run.storage import journal, layout, transaction
+from pymanip_run.storage.child import run_recovery
+from pymanip_run.storage.journal import HEAD, Position
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pymanip_run.storage.files import Files, SessionPaths
+
+__all__ = ["Opened", "check_is_session", "lock_session", "open_for_writing"]
+
+logger = logging.getLogger(__name__)
+
+#: How long the checkpointer of a dead run is waited for.
+FINISHING_SECONDS = 10.0
+
+
+class Opened(NamedTuple):
+    """A locked, recovered session file, ready for a new journal segment."""
+
+    lock_fd: int
+    uuid: UUID
+    next_segment: int
+    #: What the recovery of an unclean end did, "" after a clean one.
+    report: str
+
+
+def open_for_writing(files: Files, paths: SessionPaths, title: str) -> Opened:
+    """Lock a session, finish what a crash interrupted, and create it where it is missing.
+
+    Raises
+    ------
+    SessionLockedError
+        If another process writes it.
+    DamagedFileError, NewerFormatError
+        If the file is no session that can be continued; it is not touched.
+    StorageError
+        If the folder is missing or not writable.
+    """
+    if paths.main.exists():
+        check_is_session(files, paths.main)
+    lock_fd = lock_session(files, paths)
+    try:
+        report = _recover(files, paths, lock_fd, title)
+        with h5py.File(paths.main, "r", locking=False) as h5:
+            identity = layout.read_identity(h5, paths.main)
+    except BaseException as error:
+        if not files.segments(paths.main):
+            files.unlink(paths.lock)
+        files.close(lock_fd)
+        if isinstance(error, OSError) and not isinstance(error, StorageError):
+            raise DamagedFileError(f"{paths.main}: {error}") from error
+        raise
+    segment, offset = identity.position
+    return Opened(lock_fd, identity.uuid, segment + 1 if offset else segment, report)
+
+
+def check_is_session(files: Files, path: Path) -> None:
+    """Refuse at a glance what cannot be a session.
+
+    Raises
+    ------
+    DamagedFileError
+        If the file is empty, not HDF5, or HDF5 that a session cannot be.
+    StorageError
+        If it cannot be read.
+    """
+    try:
+        fd = files.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        superblock = files.pread(fd, transaction.SUPERBLOCK_SIZE, 0)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {error.strerror}") from error
+    finally:
+        files.close(fd)
+    if not superblock:
+        raise DamagedFileError(
+            f"{path} is empty; remove it, or choose another name for the session"
+        )
+    try:
+        transaction.superblock_length(superblock)
+    except DamagedFileError as error:
+        raise DamagedFileError(f"{path} is no session: {error}") from None
+
+
+def lock_session(files: Files, paths: SessionPaths) -> int:
+    """Take the session's lock, and say in the lock file who has it; return its descriptor."""
+    deadline = SYSTEM.monotonic() + FINISHING_SECONDS
+    told = False
+    while True:
+        fd = _open_lock(files, paths)
+        if files.try_lock(fd, exclusive=True):
+            if _is_current(files, fd, paths.lock):
+                break
+        else:
+            holder = _read_holder(files, fd)
+            if not _is_finishing(holder) or SYSTEM.monotonic() > deadline:
+                files.close(fd)
+                raise SessionLockedError(_locked_message(paths, holder))
+            if not told:
+                logger.warning("finishing the previous run of %s", paths.main)
+                told = True
+            SYSTEM.pause(0.02)
+        files.close(fd)
+    content = {"pid": os.getpid(), "host": socket.gethostname(), "since": iso_local(SYSTEM.time())}
+    files.truncate(fd, 0)
+    files.pwrite(fd, json.dumps(content).encode(), 0)
+    return fd
+
+
+def _open_lock(files: Files, paths: SessionPaths) -> int:
+    try:
+        return files.open(paths.lock, os.O_RDWR | os.O_CREAT)
+    except FileNotFoundError:
+        raise StorageError(
+            f"the folder {paths.main.parent} does not exist; create it: mkdir -p '{paths.main.parent}'"
+        ) from None
+    except OSError as error:
+        if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+            raise StorageError(
+                f"the folder {paths.main.parent} is not writable ({error.strerror})"
+            ) from error
+        raise StorageError(f"{paths.lock} cannot be opened: {error.strerror}") from error
+
+
+def _is_current(files: Files, fd: int, path: Path) -> bool:
+    """Tell whether the locked file is still the one of that name: its last owner may have removed it."""
+    try:
+        return os.path.samestat(files.stat(fd), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _read_holder(files: Files, fd: int) -> dict[str, object]:
+    try:
+        content = json.loads(files.pread(fd, 4096, 0))
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _is_finishing(holder: dict[str, object]) -> bool:
+    """Tell whether the run is over and only its checkpointer is at work, or it is just beginning."""
+    if not holder:
+        return True
+    pid = holder.get("pid")
+    if holder.get("host") != socket.gethostname() or not isinstance(pid, int):
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def _locked_message(paths: SessionPaths, holder: dict[str, object]) -> str:
+    who = f"process {holder.get('pid', '?')} on {holder.get('host', '?')} since {holder.get('since', '?')}"
+    return (
+        f"{paths.main} is being written by {who}; stop that run first, or choose another file. "
+        f"To look at it meanwhile: pymanip-inspect {paths.main}"
+    )
+
+
+def _recover(files: Files, paths: SessionPaths, lock_fd: int, title: str) -> str:
+    """Make the session file complete, or create it; return the report of a recovery."""
+    segments = files.segments(paths.main)
+    if not paths.main.exists():
+        uuid = (_journal_uuid(files, segments[0][1]) if segments else None) or uuid4()
+        layout.create(files, paths, uuid, title, Position(segments[0][0] if segments else 1, 0))
+    if not segments and not paths.redo.exists():
+        return ""
+    return run_recovery(paths, lock_fd, remove_lock=False)
+
+
+def _journal_uuid(files: Files, path: Path) -> UUID | None:
+    """Return the session's uuid from the header of a segment, for a file that a power cut took away."""
+    fd = files.open(path, os.O_RDONLY)
+    try:
+        data = files.pread(fd, journal.BLOCK, 0)
+    finally:
+        files.close(fd)
+    if len(data) < HEAD.size:
+        return None
+    head = HEAD.unpack_from(data)
+    body = data[HEAD.size : HEAD.size + head[1]]
+    return (
+        UUID(journal.load_json(body[1:])["session_uuid"])
+        if journal.valid_body(head, body)
+        else None
+    )

@@ -1,0 +1,178 @@
+"""The file object that HDF5 writes to: appends go to the file, changes stay in memory.
+
+Bytes beyond the end of the last committed state go straight to the file: nothing that is committed
+points there. Bytes below it go to copy-on-write pages; :meth:`Overlay.changes` tells which of them
+differ, and only a transaction writes them in place.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from pymanip_run.storage.files import Files
+
+__all__ = ["Change", "Overlay"]
+
+PAGE = 4096
+#: Equal bytes between two changes that cost less than a change's own head.
+_BRIDGE = 16
+
+
+class Change(NamedTuple):
+    """Bytes to be written in place."""
+
+    offset: int
+    data: bytes
+
+
+class Overlay(io.RawIOBase):
+    """A file whose committed part is never changed by writing.
+
+    Parameters
+    ----------
+    files
+        The seam.
+    fd
+        The session file, open for reading and writing. Belongs to the caller.
+    committed
+        Length of the committed state in bytes; the file may be longer.
+    """
+
+    def __init__(self, files: Files, fd: int, committed: int) -> None:
+        self._files = files
+        self.fd = fd
+        self.committed = committed
+        self.length = committed
+        self.appended = False
+        self._position = 0
+        self._pages: dict[int, bytearray] = {}
+
+    # -- what h5py's file-like driver calls -----------------------------------------------------
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move the position."""
+        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.length}[whence]
+        self._position = origin + offset
+        return self._position
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._position
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill `buffer` from the position: the file under the changed pages; zeros in holes."""
+        view = memoryview(buffer).cast("B")
+        start = self._position
+        stop = max(start, min(start + len(view), self.length))
+        data = self._files.pread(self.fd, stop - start, start)
+        view[: len(data)] = data
+        view[len(data) : stop - start] = bytes(stop - start - len(data))
+        for number in self._touched(start, min(stop, self.committed)):
+            page = self._pages.get(number)
+            if page is not None:
+                low, high = max(start, number * PAGE), min(stop, number * PAGE + len(page))
+                view[low - start : high - start] = page[low - number * PAGE : high - number * PAGE]
+        self._position = stop
+        return stop - start
+
+    def write(self, data: memoryview) -> int:  # type: ignore[override]
+        """Write at the position: in memory below the committed end, to the file beyond it."""
+        view = memoryview(data).cast("B")
+        start, stop = self._position, self._position + len(view)
+        inside = max(0, min(stop, self.committed) - start)
+        for number in self._touched(start, start + inside):
+            page = self._page(number)
+            low, high = max(start, number * PAGE), min(start + inside, (number + 1) * PAGE)
+            page[low - number * PAGE : high - number * PAGE] = view[low - start : high - start]
+        if inside < len(view):
+            self._files.write_all(self.fd, view[inside:], start + inside)
+            self.appended = True
+        self._position = stop
+        self.length = max(self.length, stop)
+        return len(view)
+
+    def truncate(self, size: int | None = None) -> int:
+        """Set the logical length; the committed part of the file keeps its own."""
+        size = self._position if size is None else size
+        if size > self.committed and size != self._files.size(self.fd):
+            self._files.truncate(self.fd, size)
+            self.appended = True
+        self.length = size
+        return size
+
+    def flush(self) -> None:
+        """Do nothing: only a transaction makes things durable."""
+
+    # -- what a transaction asks ----------------------------------------------------------------
+
+    def peek(self, offset: int, size: int) -> bytes:
+        """Return bytes as HDF5 sees them."""
+        buffer = bytearray(size)
+        position, self._position = self._position, offset
+        got = self.readinto(memoryview(buffer))
+        self._position = position
+        return bytes(buffer[:got])
+
+    def changes(self) -> list[Change]:
+        """Return the runs of bytes below the committed end that differ from the file, by offset."""
+        runs: list[Change] = []
+        for first, count in _stretches(sorted(self._pages)):
+            new = b"".join(bytes(self._pages[first + i]) for i in range(count))
+            old = self._files.pread(self.fd, len(new), first * PAGE)
+            runs += _differences(first * PAGE, old, new)
+        return runs
+
+    def settle(self, committed: int) -> None:
+        """Forget the changed pages: the file now holds them, and `committed` bytes are committed."""
+        self._pages.clear()
+        self.committed = committed
+        self.appended = False
+
+    def _page(self, number: int) -> bytearray:
+        page = self._pages.get(number)
+        if page is None:
+            size = min(PAGE, self.committed - number * PAGE)
+            page = bytearray(self._files.pread(self.fd, size, number * PAGE))
+            self._pages[number] = page
+        return page
+
+    @staticmethod
+    def _touched(start: int, stop: int) -> range:
+        return range(start // PAGE, -(-stop // PAGE)) if stop > start else range(0)
+
+
+def _stretches(numbers: list[int]) -> list[tuple[int, int]]:
+    """Return runs of consecutive numbers as (first, count)."""
+    result: list[tuple[int, int]] = []
+    for number in numbers:
+        if result and sum(result[-1]) == number:
+            result[-1] = (result[-1][0], result[-1][1] + 1)
+        else:
+            result.append((number, 1))
+    return result
+
+
+def _differences(offset: int, old: bytes, new: bytes) -> list[Change]:
+    where = np.flatnonzero(np.frombuffer(old, np.uint8) != np.frombuffer(new, np.uint8))
+    if not len(where):
+        return []
+    breaks = np.flatnonzero(np.diff(where) > _BRIDGE)
+    starts = where[np.concatenate(([0], breaks + 1))].tolist()
+    stops = where[np.concatenate((breaks, [len(where) - 1]))].tolist()
+    return [Change(offset + a, new[a : b + 1]) for a, b in zip(starts, stops, strict=True)]

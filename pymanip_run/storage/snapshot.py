@@ -1,0 +1,352 @@
+"""The reader: the HDF5 file as it was committed, and behind it what the journal has beyond.
+
+Nothing is written, and the writer is never stopped: the file is held under a shared lock for the
+moment of a read, during which the checkpointer at most puts its next in-place change off.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import h5py
+import numpy as np
+
+from pymanip_run.clock import SYSTEM
+from pymanip_run.errors import DamagedFileError, StorageError
+from pymanip_run.records import (
+    DatasetInfo,
+    Description,
+    Event,
+    FloatArray,
+    Parameter,
+    Run,
+    SessionInfo,
+    Statistics,
+    VariableInfo,
+    Window,
+    merge_series,
+)
+from pymanip_run.storage import base, layout, transaction
+from pymanip_run.storage.append import read_statistics
+from pymanip_run.storage.batch import Batch, as_run, cut_series, dataset_info
+from pymanip_run.storage.files import SYSTEM_FILES, Files, SessionPaths
+from pymanip_run.storage.opening import check_is_session
+from pymanip_run.storage.tail import JournalReader
+from pymanip_run.storage.transaction import Applied
+from pymanip_run.storage.values import decode_value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["SnapshotStore"]
+
+LOCK_SECONDS = 10.0
+TRIES = 50
+
+
+class _Key(NamedTuple):
+    """Changes whenever the session file does."""
+
+    inode: int
+    size: int
+    mtime_ns: int
+
+
+@dataclass(slots=True)
+class _Base:
+    """What is remembered of the HDF5 file while it does not change."""
+
+    key: _Key
+    #: The file to open: the session file, or a repaired copy.
+    source: Path
+    info: SessionInfo
+    reader: JournalReader
+    statistics: dict[str, Statistics]
+    descriptions: dict[str, Description] | None = None
+    batch: Batch = field(default_factory=Batch)
+
+
+class _View:
+    """The session at one moment: the HDF5 file, opened when it is needed, and the batch behind it."""
+
+    def __init__(self, base_state: _Base) -> None:
+        self.base = base_state
+        self.batch = base_state.batch
+        self._h5: Any = None
+
+    @property
+    def h5(self) -> Any:
+        """The open HDF5 file."""
+        if self._h5 is None:
+            self._h5 = _open_h5(self.base.source)
+        return self._h5
+
+    def close(self) -> None:
+        """Close the HDF5 file."""
+        if self._h5 is not None:
+            self._h5.close()
+
+
+class SnapshotStore:
+    """Reads a session file, also while another process writes it. For any thread.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    DamagedFileError, NewerFormatError, StorageError
+        If it is not a session, of a newer format, or cannot be read.
+    """
+
+    def __init__(self, path: Path, files: Files = SYSTEM_FILES) -> None:
+        self._files = files
+        self._path = path
+        self._reading = threading.RLock()
+        self._base: _Base | None = None
+        if not path.exists():
+            raise FileNotFoundError(2, "there is no session file of this name", str(path))
+        check_is_session(files, path)
+        with self._view():
+            pass  # what is wrong with the file is said now
+
+    @property
+    def path(self) -> Path:
+        """The session file."""
+        return self._path
+
+    def close(self) -> None:
+        """Release the journal's segments."""
+        with self._reading:
+            self._forget()
+
+    # -- what is in it --------------------------------------------------------------------------
+
+    def info(self) -> SessionInfo:
+        """Return the identity of the session."""
+        with self._view() as view:
+            return view.base.info
+
+    def variables(self) -> dict[str, VariableInfo]:
+        """Return descriptions and exact statistics of all variables."""
+        with self._view() as view:
+            if view.base.descriptions is None:
+                view.base.descriptions = base.read_descriptions(view.h5)
+            statistics = view.batch.extend_statistics(view.base.statistics)
+            return {
+                name: VariableInfo(
+                    name,
+                    view.base.descriptions.get(name, Description()).updated(
+                        view.batch.attributes.get(name, {})
+                    ),
+                    one,
+                )
+                for name, one in statistics.items()
+            }
+
+    def last_values(self) -> dict[str, tuple[float, float]]:
+        """Return the last (timestamp, value) of every variable."""
+        with self._view() as view:
+            result = {
+                name: (s.last_time, s.last_value) for name, s in view.base.statistics.items() if s.n
+            }
+            return result | view.batch.last_values()
+
+    def read_series(self, name: str, window: Window) -> tuple[FloatArray, FloatArray]:
+        """Return (timestamps, values) of shape (n,); empty for a name without values."""
+        with self._view() as view:
+            times, values = cut_series(view.batch.series(name), window)
+            missing = None if window.tail is None else window.tail - len(times)
+            if name not in view.base.statistics or (missing is not None and missing <= 0):
+                return times, values
+            before = base.read_series(
+                view.h5, name, window._replace(tail=missing), view.base.statistics[name]
+            )
+        return merge_series([before, (times, values)])
+
+    def parameters(self) -> dict[str, Parameter]:
+        """Return all parameters."""
+        with self._view() as view:
+            return base.read_parameters(view.h5) | view.batch.parameters
+
+    def metadata(self) -> dict[str, Any]:
+        """Return all metadata."""
+        with self._view() as view:
+            return base.read_metadata(view.h5) | view.batch.metadata
+
+    def events(self, after_ns: int = 0) -> list[Event]:
+        """Return the events later than `after_ns`, in time order."""
+        with self._view() as view:
+            events = base.read_events(view.h5) + view.batch.events
+        return sorted((e for e in events if e.ns > after_ns), key=lambda e: e.ns)
+
+    def runs(self) -> list[Run]:
+        """Return all runs, the earliest first."""
+        with self._view() as view:
+            attributes, texts = base.read_runs(view.h5)
+            for index, run in view.batch.runs.items():
+                attributes[index] = attributes.get(index, {}) | run.attributes
+                texts[index] = texts.get(index, {}) | run.texts
+        return [
+            as_run(index, attributes[index], texts.get(index, {})) for index in sorted(attributes)
+        ]
+
+    def datasets(self) -> dict[str, DatasetInfo]:
+        """Return a summary of every dataset."""
+        with self._view() as view:
+            before = base.read_dataset_infos(view.h5)
+            return before | {
+                name: dataset_info(name, before.get(name), records)
+                for name, records in view.batch.arrays.items()
+            }
+
+    def dataset_times(self, name: str) -> FloatArray:
+        """Return the timestamps of the records, shape (n,)."""
+        with self._view() as view:
+            after = np.array([r.ns / 1e9 for r in view.batch.arrays.get(name, ())], np.float64)
+            return np.concatenate((base.read_dataset_times(view.h5, name), after))
+
+    def dataset_record(self, name: str, index: int) -> Any:
+        """Return the index-th record as it was given to ``add_dataset``.
+
+        Raises
+        ------
+        IndexError
+            If there is none.
+        """
+        with self._view() as view:
+            count = base.count_records(view.h5, name)
+            if 0 <= index < count:
+                return decode_value(*base.read_record(view.h5, name, index))
+            records = view.batch.arrays.get(name, [])
+            if not 0 <= index - count < len(records):
+                raise IndexError(
+                    f"dataset {name!r} has {count + len(records)} records, there is no {index}"
+                )
+            record = records[index - count]
+            return decode_value(record.load(), record.python_type)
+
+    # -- the moment of a read -------------------------------------------------------------------
+
+    @contextmanager
+    def _view(self) -> Iterator[_View]:
+        with self._reading:
+            fd, state = self._settled()
+            view = _View(state)
+            try:
+                yield view
+            finally:
+                view.close()
+                self._let_go(fd)
+
+    def _settled(self) -> tuple[int, _Base]:
+        """Return the held file and its state, read while nothing changed."""
+        for _ in range(TRIES):
+            fd = self._hold()
+            try:
+                state = self._refreshed(fd)
+            except BaseException:
+                self._let_go(fd)
+                raise
+            if state is not None:
+                return fd, state
+            self._let_go(fd)
+            SYSTEM.pause(0.01)
+        raise StorageError(f"{self._path} changes all the time; try again later")
+
+    def _let_go(self, fd: int) -> None:
+        self._files.unlock(fd)
+        self._files.close(fd)
+
+    def _hold(self) -> int:
+        """Open the present session file under a shared lock."""
+        for _ in range(TRIES):
+            try:
+                fd = self._files.open(self._path, os.O_RDONLY)
+            except FileNotFoundError:
+                raise
+            except OSError as error:
+                raise StorageError(f"{self._path} cannot be read: {error.strerror}") from error
+            if not self._files.lock(fd, exclusive=False, timeout=LOCK_SECONDS):
+                self._files.close(fd)
+                raise StorageError(
+                    f"{self._path} is locked by a program that changes it; try again later"
+                )
+            if os.path.samestat(self._files.stat(fd), self._path.stat()):
+                return fd
+            self._files.close(fd)  # replaced meanwhile
+        raise StorageError(f"{self._path} is being replaced all the time; try again later")
+
+    def _refreshed(self, fd: int) -> _Base | None:
+        """Return the present state; None when the file changed meanwhile, so that journal may be missing.
+
+        Under the lock that happens only where the file was replaced, or where locks do not exist.
+        """
+        key = self._key(fd)
+        if self._base is None or self._base.key != key:
+            self._forget()
+            self._base = self._load(fd, key)
+        self._base.reader.read(self._base.batch)
+        unchanged = self._key(fd) == key and os.path.samestat(
+            self._files.stat(fd), self._path.stat()
+        )
+        return self._base if unchanged else None
+
+    def _forget(self) -> None:
+        if self._base is not None:
+            self._base.reader.close()
+            if self._base.source != self._path:
+                self._files.unlink(self._base.source)
+            self._base = None
+
+    def _key(self, fd: int) -> _Key:
+        status = self._files.stat(fd)
+        return _Key(status.st_ino, status.st_size, status.st_mtime_ns)
+
+    def _load(self, fd: int, key: _Key) -> _Base:
+        source = self._repaired(fd)
+        try:
+            h5 = _open_h5(source)
+            try:
+                identity = layout.read_identity(h5, self._path)
+                reader = JournalReader(
+                    self._files, SessionPaths(self._path), identity.position, str(identity.uuid)
+                )
+                return _Base(key, source, layout.read_info(h5), reader, read_statistics(h5))
+            finally:
+                h5.close()
+        except BaseException:
+            if source != self._path:
+                self._files.unlink(source)
+            raise
+
+    def _repaired(self, fd: int) -> Path:
+        """Return the path to read: a changed copy where a crash cut a transaction in the middle.
+
+        In all other cases the file is whole by itself: before a transaction is carried out, the
+        journal it came from is still there.
+        """
+        redo = transaction.read_redo(self._files, SessionPaths(self._path).redo)
+        if redo is None or not transaction.belongs(self._files, fd, redo):
+            return self._path
+        if redo.state(self._files, fd) is not Applied.PARTLY:
+            return self._path
+        copy, name = tempfile.mkstemp(suffix=".h5")
+        try:
+            transaction.copy_applied(self._files, fd, copy, redo)
+        finally:
+            self._files.close(copy)
+        return Path(name)
+
+
+def _open_h5(path: Path) -> Any:
+    try:
+        # Our own shared lock is held already, and HDF5 would refuse where locks do not exist.
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        raise DamagedFileError(f"{path} is damaged: {error}") from error
