@@ -1,0 +1,1 @@
+"""What passes between storage and everything above: recorder, feed, view."""

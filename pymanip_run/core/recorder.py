@@ -1,0 +1,311 @@
+"""The way in: names and values are checked, stamped, stored, and then announced.
+
+Everything may be called from any thread; one lock makes stamping and storing one step, so that
+the order in the journal is the order of time.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING, Any
+
+from pymanip_run.clock import SYSTEM, Clock, ClockStep, SessionClock, as_ns
+from pymanip_run.core.context import current_point
+from pymanip_run.errors import UsageError
+from pymanip_run.records import (
+    PLAIN_SCALARS,
+    Description,
+    Entry,
+    Event,
+    as_float,
+    as_parameter,
+    check_name,
+)
+from pymanip_run.storage.values import encode_value
+from pymanip_run.units import parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pymanip_run.core.feed import Feed
+    from pymanip_run.storage.contract import WritableStore
+
+__all__ = ["Recorder"]
+
+#: Larger records are written in parts, without keeping others from recording.
+LARGE_RECORD = 1 << 20
+
+
+class Recorder:
+    """Records into a store and announces on a feed.
+
+    Parameters
+    ----------
+    store
+        Where the data go.
+    feed
+        Who is told.
+    clock
+        What the time is read from.
+    """
+
+    def __init__(self, store: WritableStore, feed: Feed, clock: Clock = SYSTEM) -> None:
+        self._store = store
+        self._feed = feed
+        # Re-entrant: a clock step found while stamping is recorded within the same call.
+        self._lock = threading.RLock()
+        self._clock = SessionClock(clock, _last_ns(store), self._clock_stepped)
+        self._stamp = self._clock.stamp
+        self._append_row = store.append_row
+        self._known: set[tuple[str, ...]] = set()
+        self._parameters = {name: p.value for name, p in store.parameters().items()}
+        self._metadata = store.metadata()
+        self._run_index: int | None = None
+        #: Entries recorded since the session was opened.
+        self.entries = 0
+
+    def now(self) -> float:
+        """Return the session's time in Unix seconds."""
+        return self._clock.now_ns() / 1e9
+
+    def add_entry(self, *dicts: Mapping[str, Any], **values: Any) -> None:
+        """Record scalars under one timestamp; on return they are safe against a crash.
+
+        Raises
+        ------
+        TypeError
+            If a value is no number, or a name no text; nothing of the call is stored.
+        OverflowError
+            If an integer does not fit into float64.
+        StorageError
+            If it could not be written; nothing of the call is stored.
+        """
+        if dicts:
+            values = _merged(dicts, values)
+        point = current_point.get()
+        if point is not None:
+            values["_point_" + point[0]] = point[1]
+        names = tuple(values)
+        if names not in self._known:
+            if not names:
+                return
+            for name in names:
+                check_name(name)
+            self._known.add(names)
+        numbers = tuple(values.values())
+        if not PLAIN_SCALARS.issuperset(map(type, numbers)):
+            numbers = tuple(map(as_float, names, numbers))
+        try:
+            with self._lock:
+                ns = self._stamp()
+                self._append_row(ns, names, numbers)
+                self.entries += 1
+        except OverflowError:
+            tuple(map(as_float, names, numbers))  # names the variable
+            raise
+        if self._feed.active:
+            self._feed.publish(Entry(ns, names, tuple(map(float, numbers))))
+
+    def add_dataset(self, *dicts: Mapping[str, Any], **values: Any) -> None:
+        """Record arrays or plain values, each as a record of the dataset of its name.
+
+        Raises
+        ------
+        TypeError
+            If a value cannot be stored; nothing of the call is.
+        ValueError
+            If a record is 4 GiB or more.
+        StorageError
+            If it could not be written.
+        """
+        merged = _merged(dicts, values)
+        records = [
+            (check_name(name, "dataset"), *encode_value(name, value))
+            for name, value in merged.items()
+        ]
+        if not records:
+            return
+        with self._lock:
+            ns = self._stamp()
+            large = []
+            for name, stored, python_type in records:
+                size = len(stored) if isinstance(stored, str) else stored.nbytes
+                if size > LARGE_RECORD:
+                    large.append((name, stored, python_type))
+                else:
+                    self._store.append_array(ns, name, stored, python_type)
+        for name, stored, python_type in large:
+            self._store.append_array(ns, name, stored, python_type)
+
+    def save_parameter(self, *dicts: Mapping[str, Any], **values: Any) -> None:
+        """Set parameters; the change of an existing one is an event.
+
+        Raises
+        ------
+        TypeError
+            If a value is no number, truth value or text; nothing of the call is stored.
+        """
+        for name, value in _checked_parameters(_merged(dicts, values)):
+            self.put_parameter(name, value)
+
+    def put_parameter(
+        self, name: str, value: float | bool | str, unit: str | None = None, source: str = ""
+    ) -> None:
+        """Set one checked parameter, with its unit and who set it."""
+        with self._lock:
+            ns = self._stamp()
+            missing = object()
+            old = self._parameters.get(name, missing)
+            self._store.put_parameter(ns, name, value, unit)
+            self._parameters[name] = value
+            if old is not missing and not _same(old, value):
+                self._event(Event(ns, "parameter", source or name, f"{name}: {old!r} → {value!r}"))
+
+    def save_metadata(self, *dicts: Mapping[str, Any], **values: Any) -> None:
+        """Set metadata: texts, or what JSON can hold; the change of an existing one is an event.
+
+        Raises
+        ------
+        TypeError
+            If JSON cannot hold a value; nothing of the call is stored.
+        """
+        merged = _merged(dicts, values)
+        for name, value in merged.items():
+            check_name(name, "metadata")
+            _check_json(name, value)
+        for name, value in merged.items():
+            with self._lock:
+                ns = self._stamp()
+                changed = name in self._metadata and self._metadata[name] != value
+                old = self._metadata.get(name)
+                self._store.put_metadata(ns, name, value)
+                self._metadata[name] = value
+                if changed:
+                    self._event(Event(ns, "metadata", name, f"{name}: {old!r} → {value!r}"))
+
+    def describe(
+        self,
+        name: str,
+        unit: str | None = None,
+        label: str | None = None,
+        format: str | None = None,
+        period: float | str | None = None,
+    ) -> None:
+        """Say how a variable is shown and exported.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the name, the format or the period is none.
+        """
+        check_name(name)
+        if format is not None:
+            _check_format(format)
+        seconds = None if period is None else parse_duration(period)
+        wanted = Description(unit, label, format, seconds)
+        attributes = {
+            key: value
+            for key in ("unit", "label", "format", "period")
+            if (value := getattr(wanted, key)) is not None
+        }
+        if attributes:
+            with self._lock:
+                self._store.put_attributes(self._stamp(), name, attributes)
+
+    def note(self, text: str, source: str | None = None) -> Event:
+        """Record a remark as an event, and return it.
+
+        Raises
+        ------
+        TypeError
+            If it is no text.
+        """
+        if not isinstance(text, str):
+            raise TypeError(f"a note is a text, not {type(text).__name__}")
+        return self.event("note", source or "", text)
+
+    def event(self, kind: str, source: str, text: str) -> Event:
+        """Record an event now, and return it."""
+        with self._lock:
+            event = Event(self._stamp(), kind, source, text)
+            self._event(event)
+        return event
+
+    def begin_run(self, attributes: Mapping[str, Any], texts: Mapping[str, str]) -> float:
+        """Record the start of a run and return its time; `attributes` and `texts` tell where it comes from."""
+        with self._lock:
+            self._run_index = len(self._store.runs())
+            ns = self._stamp()
+            self._store.put_run(ns, self._run_index, {"start": ns / 1e9, **attributes}, texts)
+        self.event("start", "run", f"run {self._run_index} started")
+        return ns / 1e9
+
+    def end_run(self, exit_code: int, reason: str) -> None:
+        """Record the end of the run."""
+        with self._lock:
+            if self._run_index is None:
+                return
+            event = self.event("stop", "run", reason)
+            attributes = {"stop": event.time, "exit_code": exit_code, "exit_reason": reason}
+            self._store.put_run(event.ns, self._run_index, attributes, {})
+            self._run_index = None
+
+    def _event(self, event: Event) -> None:
+        self._store.append_event(event)
+        self._feed.publish(event)
+
+    def _clock_stepped(self, step: ClockStep) -> None:
+        self._event(Event(step.ns, "clock", "clock", step.text))
+
+
+def _last_ns(store: WritableStore) -> int:
+    """Return the latest time in a session that is continued."""
+    times = [time for time, _ in store.last_values().values()]
+    times += [info.last_time for info in store.datasets().values()]
+    times += [event.time for event in store.events()[-1:]]
+    return as_ns(max(times)) if times else 0
+
+
+def _merged(dicts: tuple[Mapping[str, Any], ...], values: dict[str, Any]) -> dict[str, Any]:
+    if not dicts:
+        return values
+    merged: dict[str, Any] = {}
+    for one in dicts:
+        if not hasattr(one, "keys"):
+            raise TypeError(f"give dicts or keyword arguments, not {type(one).__name__}")
+        merged.update(one)
+    merged.update(values)
+    return merged
+
+
+def _checked_parameters(values: Mapping[str, Any]) -> list[tuple[str, float | bool | str]]:
+    return [
+        (check_name(name, "parameter"), as_parameter(name, value)) for name, value in values.items()
+    ]
+
+
+def _same(old: object, new: object) -> bool:
+    return type(old) is type(new) and (old == new or (old != old and new != new))  # noqa: PLR0124 - NaN
+
+
+def _check_json(name: str, value: Any) -> None:
+    try:
+        if json.loads(json.dumps(value)) != value and value == value:  # noqa: PLR0124 - NaN
+            raise TypeError("it would come back changed")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TypeError(
+            f"{name}: metadata is text, or numbers, lists and dicts with text keys ({error}); "
+            "use save_parameter for numpy scalars, add_dataset for arrays"
+        ) from None
+
+
+def _check_format(text: object) -> None:
+    if not isinstance(text, str):
+        raise TypeError(f"a format is a text such as '.3f', not {type(text).__name__}")
+    try:
+        format(1.0, text)
+    except ValueError:
+        raise UsageError(
+            f"{text!r} is no format of a number; write for example '.3f' or '.2e'"
+        ) from None
