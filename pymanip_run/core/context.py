@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from contextvars import ContextVar
+from pathlib import Path
 
-__all__ = ["current_point"]
+__all__ = ["boot_id", "current_point"]
 
 #: Name of the sweep and index (from 0) of the point whose step is running, or None outside one.
 #: Tasks and threads started by a step inherit it; sweeps that run side by side do not mix.
 current_point: ContextVar[tuple[str, int] | None] = ContextVar("current_point", default=None)
+
+
+@functools.cache
+def boot_id() -> str | None:
+    """Return what tells this start of the computer from all others; None where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return None

@@ -1,4 +1,4 @@
-"""A session as pandas, xarray and HTML. The libraries are imported where they are used."""
+"""A session as pandas, xarray, text and HTML. The libraries are imported where they are used."""
 
 from __future__ import annotations
 
@@ -63,6 +63,16 @@ def to_xarray(series: Sequence[Series]) -> xr.Dataset:
         variables[one.name] = ("time", column, {k: v for k, v in attributes.items() if v})
     result: xr.Dataset = xarray.Dataset(variables, coords={"time": stamps})
     return result
+
+
+def to_text(heading: str, sections: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return names and values under underlined titles; empty sections are left out."""
+    blocks = [heading]
+    for title, items in sections.items():
+        if items:
+            lines = [f"{name}: {value}" for name, value in items.items()]
+            blocks.append("\n".join([title, "=" * len(title), *lines]))
+    return "\n\n".join(blocks) + "\n"
 
 
 def to_html(

@@ -1,13 +1,13 @@
 """The way in: names and values are checked, stamped, stored, and then announced.
 
-Everything may be called from any thread; one lock makes stamping and storing one step, so that
-the order in the journal is the order of time.
+Everything may be called from any thread; the store's lock makes stamping and storing one step, so
+that the order in the journal is the order of time.
 """
 
 from __future__ import annotations
 
 import json
-import threading
+import struct
 from typing import TYPE_CHECKING, Any
 
 from pymanip_run.clock import SYSTEM, Clock, ClockStep, SessionClock, as_ns
@@ -21,6 +21,8 @@ from pymanip_run.records import (
     as_float,
     as_parameter,
     check_name,
+    check_text,
+    clean_text,
 )
 from pymanip_run.storage.values import encode_value
 from pymanip_run.units import parse_duration
@@ -53,8 +55,6 @@ class Recorder:
     def __init__(self, store: WritableStore, feed: Feed, clock: Clock = SYSTEM) -> None:
         self._store = store
         self._feed = feed
-        # Re-entrant: a clock step found while stamping is recorded within the same call.
-        self._lock = threading.RLock()
         self._clock = SessionClock(clock, _last_ns(store), self._clock_stepped)
         self._stamp = self._clock.stamp
         self._append_row = store.append_row
@@ -69,7 +69,7 @@ class Recorder:
         """Return the session's time in Unix seconds."""
         return self._clock.now_ns() / 1e9
 
-    def add_entry(self, *dicts: Mapping[str, Any], **values: Any) -> None:
+    def add_entry(self, /, *dicts: Mapping[str, Any], **values: Any) -> None:
         """Record scalars under one timestamp; on return they are safe against a crash.
 
         Raises
@@ -83,8 +83,7 @@ class Recorder:
         """
         if dicts:
             values = _merged(dicts, values)
-        point = current_point.get()
-        if point is not None:
+        if values and (point := current_point.get()) is not None:
             values["_point_" + point[0]] = point[1]
         names = tuple(values)
         if names not in self._known:
@@ -94,20 +93,23 @@ class Recorder:
                 check_name(name)
             self._known.add(names)
         numbers = tuple(values.values())
-        if not PLAIN_SCALARS.issuperset(map(type, numbers)):
-            numbers = tuple(map(as_float, names, numbers))
+        for number in numbers:
+            if type(number) not in PLAIN_SCALARS:
+                numbers = tuple(map(as_float, names, numbers))
+                break
         try:
-            with self._lock:
+            # Re-entrant: a clock step found while stamping is recorded within the same call.
+            with self._store.lock:
                 ns = self._stamp()
                 self._append_row(ns, names, numbers)
                 self.entries += 1
-        except OverflowError:
+        except (OverflowError, struct.error):
             tuple(map(as_float, names, numbers))  # names the variable
             raise
         if self._feed.active:
             self._feed.publish(Entry(ns, names, tuple(map(float, numbers))))
 
-    def add_dataset(self, *dicts: Mapping[str, Any], **values: Any) -> None:
+    def add_dataset(self, /, *dicts: Mapping[str, Any], **values: Any) -> None:
         """Record arrays or plain values, each as a record of the dataset of its name.
 
         Raises
@@ -126,7 +128,7 @@ class Recorder:
         ]
         if not records:
             return
-        with self._lock:
+        with self._store.lock:
             ns = self._stamp()
             large = []
             for name, stored, python_type in records:
@@ -138,13 +140,15 @@ class Recorder:
         for name, stored, python_type in large:
             self._store.append_array(ns, name, stored, python_type)
 
-    def save_parameter(self, *dicts: Mapping[str, Any], **values: Any) -> None:
+    def save_parameter(self, /, *dicts: Mapping[str, Any], **values: Any) -> None:
         """Set parameters; the change of an existing one is an event.
 
         Raises
         ------
         TypeError
             If a value is no number, truth value or text; nothing of the call is stored.
+        ValueError
+            If a text has NUL or lone surrogates; nothing of the call is stored.
         """
         for name, value in _checked_parameters(_merged(dicts, values)):
             self.put_parameter(name, value)
@@ -152,8 +156,11 @@ class Recorder:
     def put_parameter(
         self, name: str, value: float | bool | str, unit: str | None = None, source: str = ""
     ) -> None:
-        """Set one checked parameter, with its unit and who set it."""
-        with self._lock:
+        """Set one parameter, with its unit and who set it."""
+        value = as_parameter(check_name(name, "parameter"), value)
+        if unit is not None:
+            check_text(name, unit, "unit")
+        with self._store.lock:
             ns = self._stamp()
             missing = object()
             old = self._parameters.get(name, missing)
@@ -162,20 +169,22 @@ class Recorder:
             if old is not missing and not _same(old, value):
                 self._event(Event(ns, "parameter", source or name, f"{name}: {old!r} → {value!r}"))
 
-    def save_metadata(self, *dicts: Mapping[str, Any], **values: Any) -> None:
+    def save_metadata(self, /, *dicts: Mapping[str, Any], **values: Any) -> None:
         """Set metadata: texts, or what JSON can hold; the change of an existing one is an event.
 
         Raises
         ------
         TypeError
             If JSON cannot hold a value; nothing of the call is stored.
+        ValueError
+            If a text has NUL or lone surrogates; nothing of the call is stored.
         """
-        merged = _merged(dicts, values)
+        merged = {
+            check_name(name, "metadata"): _checked_json(name, value)
+            for name, value in _merged(dicts, values).items()
+        }
         for name, value in merged.items():
-            check_name(name, "metadata")
-            _check_json(name, value)
-        for name, value in merged.items():
-            with self._lock:
+            with self._store.lock:
                 ns = self._stamp()
                 changed = name in self._metadata and self._metadata[name] != value
                 old = self._metadata.get(name)
@@ -203,6 +212,9 @@ class Recorder:
         if format is not None:
             _check_format(format)
         seconds = None if period is None else parse_duration(period)
+        for what, text in (("unit", unit), ("label", label)):
+            if text is not None:
+                check_text(name, text, what)
         wanted = Description(unit, label, format, seconds)
         attributes = {
             key: value
@@ -210,7 +222,7 @@ class Recorder:
             if (value := getattr(wanted, key)) is not None
         }
         if attributes:
-            with self._lock:
+            with self._store.lock:
                 self._store.put_attributes(self._stamp(), name, attributes)
 
     def note(self, text: str, source: str | None = None) -> Event:
@@ -223,31 +235,34 @@ class Recorder:
         """
         if not isinstance(text, str):
             raise TypeError(f"a note is a text, not {type(text).__name__}")
+        if not (source is None or isinstance(source, str)):
+            raise TypeError(f"the source of a note is a text, not {type(source).__name__}")
         return self.event("note", source or "", text)
 
     def event(self, kind: str, source: str, text: str) -> Event:
         """Record an event now, and return it."""
-        with self._lock:
-            event = Event(self._stamp(), kind, source, text)
+        with self._store.lock:
+            event = Event(self._stamp(), kind, clean_text(source), clean_text(text))
             self._event(event)
         return event
 
     def begin_run(self, attributes: Mapping[str, Any], texts: Mapping[str, str]) -> float:
         """Record the start of a run and return its time; `attributes` and `texts` tell where it comes from."""
-        with self._lock:
+        with self._store.lock:
             self._run_index = len(self._store.runs())
             ns = self._stamp()
-            self._store.put_run(ns, self._run_index, {"start": ns / 1e9, **attributes}, texts)
+            known = {"start": ns / 1e9, **_cleaned(attributes)}
+            self._store.put_run(ns, self._run_index, known, _cleaned(texts))
         self.event("start", "run", f"run {self._run_index} started")
         return ns / 1e9
 
     def end_run(self, exit_code: int, reason: str) -> None:
         """Record the end of the run."""
-        with self._lock:
+        with self._store.lock:
             if self._run_index is None:
                 return
             event = self.event("stop", "run", reason)
-            attributes = {"stop": event.time, "exit_code": exit_code, "exit_reason": reason}
+            attributes = {"stop": event.time, "exit_code": exit_code, "exit_reason": event.text}
             self._store.put_run(event.ns, self._run_index, attributes, {})
             self._run_index = None
 
@@ -272,7 +287,7 @@ def _merged(dicts: tuple[Mapping[str, Any], ...], values: dict[str, Any]) -> dic
         return values
     merged: dict[str, Any] = {}
     for one in dicts:
-        if not hasattr(one, "keys"):
+        if type(one) is not dict and not hasattr(one, "keys"):
             raise TypeError(f"give dicts or keyword arguments, not {type(one).__name__}")
         merged.update(one)
     merged.update(values)
@@ -289,15 +304,27 @@ def _same(old: object, new: object) -> bool:
     return type(old) is type(new) and (old == new or (old != old and new != new))  # noqa: PLR0124 - NaN
 
 
-def _check_json(name: str, value: Any) -> None:
+def _cleaned(items: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: clean_text(value) if isinstance(value, str) else value for key, value in items.items()
+    }
+
+
+def _checked_json(name: str, value: Any) -> Any:
+    """Return a copy of `value` as it comes back from the file: what its owner changes later is not saved."""
+    if isinstance(value, str):
+        return check_text(name, value)
     try:
-        if json.loads(json.dumps(value)) != value and value == value:  # noqa: PLR0124 - NaN
+        copy = json.loads(json.dumps(value))
+        if copy != value and repr(copy) != repr(value):  # NaN differs from itself
             raise TypeError("it would come back changed")
     except (TypeError, ValueError, RecursionError) as error:
         raise TypeError(
             f"{name}: metadata is text, or numbers, lists and dicts with text keys ({error}); "
             "use save_parameter for numpy scalars, add_dataset for arrays"
         ) from None
+    check_text(name, json.dumps(value, ensure_ascii=False))
+    return copy
 
 
 def _check_format(text: object) -> None:

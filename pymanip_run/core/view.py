@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
     import xarray as xr
+    from numpy.typing import NDArray
 
     from pymanip_run.storage.contract import ReadableStore
 
@@ -196,17 +197,33 @@ class SessionView:
         NotFoundError
             If there is no such dataset.
         """
-        times = self.dataset_times(name)
+        times, indices = self._records(name)
         return (
-            (float(t), self._session.store.dataset_record(name, i)) for i, t in enumerate(times)
+            (float(t), self._session.store.dataset_record(name, int(i)))
+            for t, i in zip(times, indices, strict=True)
         )
 
     def dataset_times(self, name: str) -> FloatArray:
-        """Return the timestamps of a dataset's records, float64 of shape (n,)."""
+        """Return the timestamps of a dataset's records in time order, float64 of shape (n,).
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such dataset; the message has the nearest names.
+        """
+        return self._records(name)[0]
+
+    def _records(self, name: str) -> tuple[FloatArray, NDArray[np.intp]]:
+        """Return times and indices of a dataset's records in time order.
+
+        A large record may come into the store after a small one that was stamped later.
+        """
         known = self._session.store.datasets()
         if name not in known:
             self._missing("dataset", name, known)
-        return self._session.store.dataset_times(name)
+        times = self._session.store.dataset_times(name)
+        order = np.argsort(times, kind="stable")
+        return times[order], order
 
     def dataset(self, name: str, ts: float | None = None, n: int | None = None) -> Any:
         """Return a record of a dataset: the last one, that of the exact time `ts`, or the `n`-th.
@@ -218,8 +235,9 @@ class SessionView:
         IndexError
             If there is no `n`-th record.
         """
-        times = self.dataset_times(name)
-        indices = np.arange(len(times)) if ts is None else np.flatnonzero(times == ts)
+        times, indices = self._records(name)
+        if ts is not None:
+            indices = indices[times == ts]
         if ts is not None and not len(indices):
             raise NotFoundError(
                 f"dataset {name!r} has no record of the time {ts!r}; dataset_times({name!r}) lists them"
@@ -231,8 +249,8 @@ class SessionView:
 
     def dataset_last_data(self, name: str) -> tuple[float, Any]:
         """Return the last (timestamp, data) of a dataset."""
-        times = self.dataset_times(name)
-        return float(times[-1]), self._session.store.dataset_record(name, len(times) - 1)
+        times, indices = self._records(name)
+        return float(times[-1]), self._session.store.dataset_record(name, int(indices[-1]))
 
     # -- parameters, metadata, events, runs -----------------------------------------------------
 
@@ -325,24 +343,19 @@ class SessionView:
 
     def print_description(self) -> None:
         """Print the parameters, logged variables, datasets and metadata."""
-        blocks = [f"{self.session_name} is a session of pymanip-run (format {self.get_version()})."]
-        last = {
-            name: f"{value:g}" for name, (_, value) in sorted(self.logged_last_values().items())
-        }
-        sections: list[tuple[str, dict[str, Any]]] = [
-            ("Parameters", self.parameters()),
-            ("Logged variables", last),
-            (
-                "Datasets",
-                {name: f"{i.n} × {i.shape} {i.dtype}" for name, i in self.datasets_info().items()},
-            ),
-            ("Metadata", self.metadatas()),
-        ]
-        for title, items in sections:
-            if items:
-                lines = [f"{name}: {value}" for name, value in items.items()]
-                blocks.append("\n".join([title, "=" * len(title), *lines]))
-        sys.stdout.write("\n\n".join(blocks) + "\n")
+        last = self.logged_last_values()
+        text = frames.to_text(
+            f"{self.session_name} is a session of pymanip-run (format {self.get_version()}).",
+            {
+                "Parameters": self.parameters(),
+                "Logged variables": {name: f"{last[name][1]:g}" for name in sorted(last)},
+                "Datasets": {
+                    k: f"{i.n} × {i.shape} {i.dtype}" for k, i in self.datasets_info().items()
+                },
+                "Metadata": self.metadatas(),
+            },
+        )
+        sys.stdout.write(text)
 
     def __repr__(self) -> str:
         where = self.session_path or "in memory"

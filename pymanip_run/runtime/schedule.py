@@ -1,0 +1,131 @@
+"""Tasks on a fixed time grid: ``every(10, task)``.
+
+A tick that cannot be kept, because the step before it or something else in the loop takes longer
+than the period, is counted as missed; the steps stay on the grid and are never made up for in a
+burst. Every tick of the grid between start and end is either run or missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pymanip_run.runtime.calls import NotATaskError, name_of
+from pymanip_run.runtime.work import Work
+from pymanip_run.units import parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pymanip_run.runtime.calls import Step
+    from pymanip_run.runtime.status import TaskStatus
+    from pymanip_run.runtime.stop import StopSignal
+
+__all__ = ["Every", "Grid", "Periodic", "every"]
+
+SLACK = 1e-6  # in periods: a tick so recently due is now, it is only the rounding of the clock
+
+
+class Every:
+    """A task and the period of the grid on which it is to run; made by :func:`every`."""
+
+    def __init__(self, period: float, task: Callable[..., Any]) -> None:
+        self.period = period
+        self.task = task
+
+    def __repr__(self) -> str:
+        return f"every({self.period:g}, {name_of(self.task)})"
+
+
+def every(period: float | str, task: Callable[..., Any]) -> Every:
+    """Run a task on a fixed time grid: ``sesn.monitor(every("10s", read_temperatures))``.
+
+    The first tick is at the start of the run, the last before its end. Steps do not drift: their
+    own duration does not add to the period. Ticks that come while the task still works are
+    skipped and counted.
+
+    Parameters
+    ----------
+    period
+        Seconds, or a duration such as ``"250ms"``, ``"10s"`` or ``"2h30m"``.
+    task
+        A coroutine function, as for ``monitor``.
+
+    Raises
+    ------
+    ValueError
+        If the period is not a duration or is zero.
+    NotATaskError
+        If `task` is not a function; also a `TypeError`.
+    """
+    seconds = parse_duration(period if isinstance(period, (str, bool)) else float(period))
+    if seconds <= 0:
+        raise ValueError(f"every({period!r}, …): the period must be longer than zero")
+    _check_function(task)
+    return Every(seconds, task)
+
+
+def _check_function(task: object) -> None:
+    if inspect.iscoroutine(task):
+        name = task.__name__
+        task.close()
+        raise NotATaskError(
+            f"every() needs the function itself, to call it again and again: "
+            f"write `{name}` without parentheses, or functools.partial({name}, …)"
+        )
+    if not callable(task):
+        raise NotATaskError(f"every() needs a coroutine function, not {task!r:.60}")
+
+
+class Grid(NamedTuple):
+    """Instants ``start + k·period``, with k = 0, 1, 2 and so on."""
+
+    start: float
+    period: float
+
+    def time(self, tick: int) -> float:
+        """Return when a tick is due."""
+        return self.start + tick * self.period
+
+    def latest(self, now: float) -> int:
+        """Return the last tick that is due at `now`."""
+        return math.floor((now - self.start) / self.period + SLACK)
+
+    def next(self, now: float) -> int:
+        """Return the first tick that is not yet over at `now`."""
+        return math.ceil((now - self.start) / self.period - SLACK)
+
+
+class Periodic(Work):
+    """Runs a step at each tick of a grid that begins with the run."""
+
+    def __init__(self, period: float, step: Step) -> None:
+        self._period = period
+        self._step = step
+
+    async def run(self, stop: StopSignal, status: TaskStatus) -> None:
+        """Run the steps until the stop."""
+        now = asyncio.get_running_loop().time
+        grid = Grid(status.started, self._period)
+        tick = 0
+        while not await self._wait(grid.time(tick), stop, status):
+            began = now()
+            # Something else may have held the loop while we waited, for several ticks.
+            due = max(tick, grid.latest(began))
+            status.missed += due - tick
+            status.late = max(0.0, began - grid.time(due))
+            status.last_start = began
+            await self._step()
+            status.runs += 1
+            tick = max(due + 1, grid.next(now()))
+            status.missed += tick - due - 1
+
+    @staticmethod
+    async def _wait(when: float, stop: StopSignal, status: TaskStatus) -> bool:
+        status.next_due = when
+        status.state = "waiting"
+        stopped = await stop.sleep_until(when)
+        status.state = "running"
+        return stopped

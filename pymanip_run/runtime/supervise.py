@@ -1,0 +1,347 @@
+"""Runs the tasks of one run together, and ends them together.
+
+- Tasks run until they are through, or until the stop is asked: then each finishes its present step.
+- The first task that fails asks for the stop; its own exception is raised when the others are done.
+- Forced (the second Ctrl-C), the steps are cancelled instead.
+- Observers run beside the tasks. Whatever happens to them, the run goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import signal
+from typing import TYPE_CHECKING, Any
+
+from pymanip_run.errors import PymanipError, TaskError, UsageError
+from pymanip_run.runtime.places import place_of
+from pymanip_run.runtime.stop import FORCED
+from pymanip_run.units import format_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable
+
+    from pymanip_run.runtime.status import TaskStatus
+    from pymanip_run.runtime.stop import StopSignal
+    from pymanip_run.runtime.sweep import Sweep
+    from pymanip_run.runtime.tasks import TaskSpec
+
+__all__ = ["Supervisor"]
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_GRACE = 30.0  # seconds
+DEFAULT_PATIENCE = 10.0  # seconds
+
+
+class Supervisor:
+    """Runs tasks once, from start to end.
+
+    Parameters
+    ----------
+    stop
+        Ends the run when it is asked, and is asked when the run has to end.
+    grace
+        Seconds after which tasks that still run although the stop was asked are named in a warning
+        with the line where they are.
+    force_after_grace
+        Whether these tasks are then cancelled, as by a second Ctrl-C.
+    patience
+        Seconds that a cancelled task gets to clean up.
+    on_fault
+        Is called with the name of an observer and its exception.
+
+    Attributes
+    ----------
+    statuses : tuple of TaskStatus
+        How the tasks are doing, in the order in which they were given.
+    sweeps : tuple of Sweep
+        The sweeps among them.
+    failures : list of (str, BaseException)
+        What failed, by task, in the order in which it happened. The first is raised.
+    """
+
+    def __init__(
+        self,
+        stop: StopSignal,
+        *,
+        grace: float = DEFAULT_GRACE,
+        force_after_grace: bool = False,
+        patience: float = DEFAULT_PATIENCE,
+        on_fault: Callable[[str, BaseException], object] | None = None,
+    ) -> None:
+        self.stop = stop
+        self.statuses: tuple[TaskStatus, ...] = ()
+        self.sweeps: tuple[Sweep, ...] = ()
+        self.failures: list[tuple[str, BaseException]] = []
+        self._grace = grace
+        self._force_after_grace = force_after_grace
+        self._patience = patience
+        self._on_fault = on_fault
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._main: asyncio.Task[Any] | None = None
+        self._over: asyncio.Future[None] | None = None
+        self._jobs: dict[asyncio.Task[None], TaskSpec] = {}
+        self._observers: set[asyncio.Task[None]] = set()
+        self._timers: list[asyncio.TimerHandle] = []
+        self._sweeps_left = 0
+        self._cancelling = False
+        self._signum: int | None = None
+        self._forced = False
+        self._hung: list[str] = []
+        # Set by the loop only, never reset: the second signal may come inside the handler of the first.
+        self._turned_since_signal = False
+
+    async def run(self, specs: Iterable[TaskSpec], *, duration: float = math.inf) -> None:
+        """Run the tasks until all are through, all sweeps are, or the stop was asked.
+
+        Parameters
+        ----------
+        specs
+            From :func:`~pymanip_run.runtime.tasks.normalise`.
+        duration
+            Seconds after which the stop is asked. The end is exclusive: a tick due then is not run.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If it was forced to end.
+        TaskError
+            If tasks hung for the time of grace, were cancelled, and no signal had asked for it.
+        BaseException
+            What the first failing task raised, with a note that names the task.
+        """
+        if self._over is not None:
+            raise UsageError("a Supervisor runs once: make a new one")
+        over = self._begin(list(specs), duration)
+        self.stop.on_request(self._stop_asked)  # it is asked in any case, at the end
+        try:
+            await self._until(over)
+        except asyncio.CancelledError:
+            self._log_failures(self.failures)
+            raise
+        self._raise_outcome()
+
+    def background(self, observer: Coroutine[Any, Any, object], name: str) -> asyncio.Task[None]:
+        """Start an observer: it is cancelled when the run is over, and its faults do not end it.
+
+        Call it in the event loop, before or during the run.
+        """
+        task = asyncio.get_running_loop().create_task(self._observe(observer, name), name=name)
+        self._observers.add(task)
+        task.add_done_callback(self._observers.discard)
+        task.add_done_callback(lambda _: observer.close())  # cancelled before it began
+        return task
+
+    # Called in signal handlers
+
+    def interrupt(self, signum: int) -> None:
+        """Take the first signal: the tasks finish their present steps."""
+        self._signum = signum
+        self._call_soon(self._tell_how_to_force)
+        self.stop.request(_signal_name(signum))
+
+    def force(self, signum: int) -> None:
+        """Take the second signal: the tasks are cancelled and :meth:`run` raises KeyboardInterrupt.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            In the task that has held the loop since before the first signal. A blocking driver or
+            an endless loop cannot be cancelled; without this its user could only end the process,
+            past all safe states. While the loop turns nothing is raised: an exception at a random
+            place of it would help nobody.
+        """
+        self._signum = signum
+        self._forced = True
+        self.stop.request(_signal_name(signum), FORCED + signum)
+        self._call_soon(self._finish)
+        if self._is_blocked():
+            raise KeyboardInterrupt
+
+    def _is_blocked(self) -> bool:
+        held = self._loop is not None and not self._turned_since_signal
+        return held and asyncio.current_task(self._loop) is not None
+
+    def _call_soon(self, callback: Callable[[], None]) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(callback)
+
+    def _tell_how_to_force(self) -> None:
+        self._turned_since_signal = True
+        if self._signum is not None and self._jobs and not self._forced:
+            name = _signal_name(self._signum)
+            logger.warning("%s: finishing the present step; press Ctrl-C again to cancel it", name)
+
+    # The beginning
+
+    def _begin(self, specs: list[TaskSpec], duration: float) -> asyncio.Future[None]:
+        self._loop = loop = asyncio.get_running_loop()
+        self._over = loop.create_future()
+        self.statuses = tuple(spec.status for spec in specs)
+        self.sweeps = tuple(spec.sweep for spec in specs if spec.sweep is not None)
+        self._sweeps_left = len(self.sweeps)
+        self._main = asyncio.current_task()
+        if self._signum is not None:
+            loop.call_soon(self._tell_how_to_force)
+        started = loop.time()
+        if duration < math.inf:
+            reason = f"time limit of {format_duration(duration)} reached"
+            self._timers.append(loop.call_at(started + duration, self.stop.request, reason))
+        for spec in specs:
+            spec.status.started = started
+            job = loop.create_task(self._job(spec), name=spec.name)
+            self._jobs[job] = spec
+            job.add_done_callback(self._job_ended)
+        if self._forced or not specs:
+            self._finish()
+        return self._over
+
+    async def _job(self, spec: TaskSpec) -> None:
+        status = spec.status
+        try:
+            await spec.work.run(self.stop, status)
+        except asyncio.CancelledError:
+            status.state = "cancelled"
+            if not self._is_cancelling():
+                logger.warning("task %r was cancelled and does not run any more", spec.name)
+        except GeneratorExit:  # the loop itself is thrown away
+            raise
+        except BaseException as error:  # noqa: BLE001 - raised when the others have ended
+            status.state = "failed"
+            status.errors += 1
+            error.add_note(f"in task {spec.name!r}")
+            self._fail(spec.name, error)
+        else:
+            status.state = "ended"
+
+    def _job_ended(self, job: asyncio.Task[None]) -> None:
+        spec = self._jobs.pop(job)
+        spec.work.close()
+        if spec.sweep is not None:
+            self._sweeps_left -= 1
+            if not self._sweeps_left:
+                self.stop.request("all sweeps done")
+        if not self._jobs:
+            self._finish()
+
+    def _is_cancelling(self) -> bool:
+        return self._cancelling or (self._main is not None and self._main.cancelling() > 0)
+
+    def _fail(self, name: str, error: BaseException) -> None:
+        self.failures.append((name, error))
+        verb = "ended the run" if isinstance(error, (SystemExit, KeyboardInterrupt)) else "failed"
+        self.stop.request(f"task {name!r} {verb}: {_one_line(error)}", _exit_code(error))
+
+    async def _observe(self, observer: Coroutine[Any, Any, object], name: str) -> None:
+        try:
+            await observer
+        except KeyboardInterrupt as error:
+            self._fail(name, error)
+        except (Exception, SystemExit) as error:
+            logger.exception("%s failed; the run goes on without it", name)
+            self._report_fault(name, error)
+
+    def _report_fault(self, name: str, error: BaseException) -> None:
+        if self._on_fault is None:
+            return
+        try:
+            self._on_fault(name, error)
+        except Exception:
+            logger.exception("the failure of %s could not be reported", name)
+
+    # The end
+
+    def _stop_asked(self) -> None:
+        self._call_soon(self._start_grace)
+
+    def _start_grace(self) -> None:
+        if self._loop is not None and self._jobs and self._grace < math.inf:
+            self._timers.append(self._loop.call_later(self._grace, self._grace_over))
+
+    def _grace_over(self) -> None:
+        for job, spec in self._jobs.items():
+            self._hung.append(spec.name)
+            logger.warning(
+                "task %r still runs %s after the stop was asked (%s), at %s",
+                spec.name,
+                format_duration(self._grace),
+                self.stop.reason,
+                place_of(job),
+            )
+        if self._force_after_grace and self._jobs:
+            if self._signum is not None:
+                self.stop.request(None, FORCED + self._signum)
+            self._forced = True
+            self._finish()
+
+    def _finish(self) -> None:
+        if self._over is not None and not self._over.done():
+            self._over.set_result(None)
+
+    async def _until(self, over: asyncio.Future[None]) -> None:
+        """Wait for the end, and leave no task behind whichever way it comes."""
+        try:
+            await over
+        finally:
+            self._cancelling = True
+            self.stop.request("cancelled" if over.cancelled() else "all tasks ended")
+            for timer in self._timers:
+                timer.cancel()
+            try:
+                await self._cancel(set(self._jobs))
+            finally:
+                await self._cancel(set(self._observers))
+
+    async def _cancel(self, tasks: set[asyncio.Task[None]]) -> None:
+        # Twice, for a task that took the first for something else; in between it may clean up.
+        for seconds in (self._patience, min(1.0, self._patience)):
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                _, tasks = await asyncio.wait(tasks, timeout=seconds)
+        for task in tasks:
+            logger.error(
+                "task %r was cancelled but goes on, at %s", task.get_name(), place_of(task)
+            )
+
+    def _raise_outcome(self) -> None:
+        first = self.failures[0][1] if self.failures else None
+        if self._forced and self._signum is not None:
+            self._log_failures(
+                [f for f in self.failures if not isinstance(f[1], KeyboardInterrupt)]
+            )
+            raise KeyboardInterrupt from first
+        self._log_failures(self.failures[1:])
+        if first is not None:
+            raise first
+        if self._forced:
+            hung = ", ".join(map(repr, self._hung))
+            raise TaskError(
+                f"cancelled {format_duration(self._grace)} after the stop was asked "
+                f"({self.stop.reason}), because still running: {hung}"
+            )
+
+    def _log_failures(self, failures: list[tuple[str, BaseException]]) -> None:
+        for name, error in failures:
+            logger.error("task %r failed too: %s", name, _one_line(error), exc_info=error)
+
+
+def _signal_name(signum: int) -> str:
+    return "Ctrl-C" if signum == signal.SIGINT else signal.Signals(signum).name
+
+
+def _one_line(error: BaseException) -> str:
+    text = str(error).partition("\n")[0]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _exit_code(error: BaseException) -> int:
+    if isinstance(error, PymanipError):
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return FORCED + signal.SIGINT
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    return 1
