@@ -97,7 +97,16 @@ class SessionClock:
         Is called with each :class:`ClockStep`, in the thread that stamps, before the stamp returns.
     """
 
-    __slots__ = ("_ahead", "_difference", "_last", "_mono", "_mono_ns", "_on_step", "_wall_ns")
+    __slots__ = (
+        "_ahead",
+        "_difference",
+        "_last",
+        "_mono",
+        "_mono_ns",
+        "_on_step",
+        "_wall",
+        "_wall_ns",
+    )
 
     def __init__(
         self,
@@ -110,6 +119,7 @@ class SessionClock:
         self._on_step = on_step
         self._mono = self._mono_ns()
         wall = self._wall_ns()
+        self._wall = 0  # of the last stamp
         self._difference = wall - self._mono
         self._last = after_ns - after_ns % MIN_STEP_NS
         # A session written under a clock that was fast is continued after its last stamp.
@@ -118,13 +128,16 @@ class SessionClock:
     def stamp(self) -> int:
         """Return the next timestamp in nanoseconds; never twice the same. Not for several threads at once."""
         wall = self._wall_ns()
-        mono = self._mono_ns()
-        drift = wall - mono - self._difference
-        if -JUMP_NS < drift < JUMP_NS:
-            self._difference += drift
-            self._mono = mono
-        else:
-            wall = self._examine()
+        # So shortly after the last stamp nothing worth an event can have happened.
+        if not 0 <= wall - self._wall < JUMP_NS:
+            mono = self._mono_ns()
+            drift = wall - mono - self._difference
+            if -JUMP_NS < drift < JUMP_NS:
+                self._difference += drift
+                self._mono = mono
+            else:
+                wall = self._examine()
+        self._wall = wall
         ns = wall + self._ahead
         # Whole microseconds: float64 seconds hold them exactly enough to come back the same.
         ns -= ns % MIN_STEP_NS

@@ -50,8 +50,9 @@ class PymanipError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __str__(self) -> str:
-        # KeyError and OSError decorate their message; a person reads these.
-        return str(self.args[0]) if self.args else type(self).__name__
+        # KeyError and OSError decorate their message; a person reads these. An errno may come first.
+        texts = [arg for arg in self.args if isinstance(arg, str)] or [*map(str, self.args)]
+        return texts[0] if texts else type(self).__name__
 
 
 class UsageError(PymanipError, RuntimeError, ValueError):

@@ -109,9 +109,10 @@ def format_duration(seconds: float) -> str:
     """Return a duration in words of one or two units: ``250 ms``, ``10 s``, ``2 h 30 min``."""
     if not math.isfinite(seconds):
         return "–"
-    if seconds < 1:
+    # The limits are where the next unit begins when rounded: never 1000 ms or 60 s.
+    if seconds < 0.9995:
         return f"{seconds * 1000:.3g} ms"
-    if seconds < 60:
+    if seconds < 59.5:
         return f"{seconds:.3g} s" if seconds < 10 else f"{seconds:.0f} s"
     whole = round(seconds)
     for size, unit, small, small_unit in (

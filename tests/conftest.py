@@ -1,0 +1,54 @@
+"""What all tests share: programs of the system that a test may need."""
+
+import asyncio
+import inspect
+import os
+import shutil
+
+import pytest
+
+ON_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
+
+
+def pytest_runtest_setup(item):
+    """Skip a test marked ``needs_system("tmux", …)`` where one of the programs is missing."""
+    for marker in item.iter_markers("needs_system"):
+        missing = [program for program in marker.args if shutil.which(program) is None]
+        if missing:
+            pytest.skip(f"needs {' and '.join(missing)} on the PATH")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Turn the skip of a ``needs_system`` test into a failure under CI=true, whatever its cause."""
+    report = yield
+    if (
+        ON_CI
+        and report.skipped
+        and not hasattr(report, "wasxfail")
+        and item.get_closest_marker("needs_system")
+    ):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{str(reason).removeprefix('Skipped: ')} — and under CI=true a test of the system must not be skipped"
+    return report
+
+
+@pytest.fixture(autouse=True)
+def _the_state_folder_is_not_the_users(tmp_path_factory, monkeypatch):
+    """Keep runs that tests register out of the real home, also those of their child processes."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+
+
+@pytest.fixture(autouse=True)
+def _tasks_are_not_left_behind(request):
+    """Fail an asynchronous test that ends while tasks of its event loop are still there."""
+    if inspect.iscoroutinefunction(getattr(request, "function", None)):
+        request.getfixturevalue("_tasks_at_the_end")
+
+
+@pytest.fixture
+async def _tasks_at_the_end():
+    yield
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    assert not left, f"asyncio tasks left behind: {', '.join(map(repr, left))}"
