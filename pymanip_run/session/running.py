@@ -1,0 +1,199 @@
+"""One run of a session: its tasks, its signals, and the record of its start and end."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import math
+import sys
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pymanip_run import provenance
+from pymanip_run.errors import PymanipError, UsageError
+from pymanip_run.registry import RegisteredRun, Registration
+from pymanip_run.runtime.interrupts import Interrupts
+from pymanip_run.runtime.supervise import Supervisor
+from pymanip_run.runtime.tasks import normalise
+from pymanip_run.session.state import internals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+
+    from pymanip_run.runtime.stop import StopSignal
+    from pymanip_run.runtime.tasks import TaskSpec
+    from pymanip_run.session.live import AsyncSession
+
+__all__ = ["RunOptions", "discard", "run_tasks"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a run needs to know besides its tasks."""
+
+    duration: float = math.inf
+    grace: float = 30.0
+    force_after_grace: bool = False
+    handle_signals: bool = True
+    #: Each is called in the event loop and returns a coroutine that runs beside the tasks.
+    observers: tuple[tuple[str, Callable[[Supervisor], Coroutine[Any, Any, object]]], ...] = ()
+    #: Called in a signal handler before a third Ctrl-C ends the process, and when the terminal is gone.
+    on_third: Callable[[int], object] | None = None
+    on_hangup: Callable[[int], object] | None = None
+    #: Entered before the tasks begin and left when they are through, within the recorded run.
+    around: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
+    #: The experiment file, None for a script.
+    experiment: Path | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+
+async def run_tasks(session: AsyncSession, tasks: Iterable[Any], options: RunOptions) -> None:
+    """Run tasks as :meth:`AsyncSession.monitor` says, with all there is to choose."""
+    state, tasks = internals(session), list(tasks)
+    try:
+        recorder = state.recorder
+        if state.running:
+            raise UsageError("this session runs already; one monitor() at a time")
+        specs = normalise(tasks, session)
+        state.stop.clear()
+        supervisor = Supervisor(
+            state.stop,
+            grace=options.grace,
+            force_after_grace=options.force_after_grace,
+            on_fault=lambda name, error: recorder.event(
+                "error", name, f"{type(error).__name__}: {error}"
+            ),
+        )
+        state.running, state.supervisor = True, supervisor
+        try:
+            surroundings = _Surroundings(supervisor)
+            with _signals(surroundings, options), _recorded(session, options):
+                await surroundings.run(specs, options)
+        finally:
+            state.running, state.supervisor = False, None
+    finally:
+        discard(tasks)
+
+
+class _Surroundings:
+    """What comes before and after the tasks, which a second Ctrl-C cancels like the tasks themselves."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        self._supervising = False
+        self._forced = False
+        self.interrupt = supervisor.interrupt
+
+    async def run(self, specs: list[TaskSpec], options: RunOptions) -> None:
+        """Enter the surroundings, run the tasks in them, and leave them."""
+        try:
+            async with options.around():
+                for name, observer in options.observers:
+                    self._supervisor.background(observer(self._supervisor), name)
+                self._supervising = True
+                try:
+                    await self._supervisor.run(specs, duration=options.duration)
+                finally:
+                    self._supervising = False
+        except asyncio.CancelledError:
+            if self._forced:
+                raise KeyboardInterrupt from None
+            raise
+
+    def force(self, signum: int) -> None:
+        """Take the second signal; in a signal handler."""
+        if not self._supervising and self._task is not None:
+            self._forced = True
+            self._loop.call_soon_threadsafe(self._task.cancel)
+        self._supervisor.force(signum)
+
+
+@contextmanager
+def _recorded(session: AsyncSession, options: RunOptions) -> Iterator[None]:
+    """Record start and end of a run, in the session and in the registry."""
+    state = internals(session)
+    attributes, texts = _provenance(options)
+    start = state.recorder.begin_run(attributes, texts)
+    registration = _register(session, options, start, attributes)
+    outcome: BaseException | None = None
+    try:
+        yield
+    except BaseException as error:
+        outcome = error
+        raise
+    finally:
+        code, reason = _ending(state.stop, outcome)
+        registration.finish(code, reason)
+        try:
+            state.recorder.end_run(code, reason)
+        except PymanipError as error:
+            if outcome is None:
+                raise
+            logger.error("the end of the run could not be recorded: %s", error)  # noqa: TRY400 - what ended the run is raised
+
+
+def discard(tasks: Iterable[Any]) -> None:
+    """Close coroutines that nobody began, for which Python would warn that they were never awaited."""
+    for task in tasks:
+        if inspect.iscoroutine(task) and inspect.getcoroutinestate(task) == inspect.CORO_CREATED:
+            task.close()
+
+
+def _signals(surroundings: _Surroundings, options: RunOptions) -> Any:
+    if not options.handle_signals:
+        return nullcontext()
+    return Interrupts(
+        surroundings.interrupt,
+        surroundings.force,
+        on_third=options.on_third,
+        on_hangup=options.on_hangup,
+    )
+
+
+def _provenance(options: RunOptions) -> tuple[dict[str, Any], dict[str, str]]:
+    folder = options.experiment.parent if options.experiment is not None else _script_folder()
+    return provenance.attributes() | dict(options.attributes), provenance.texts(folder) | dict(
+        options.texts
+    )
+
+
+def _script_folder() -> Path | None:
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    return Path(main).resolve().parent if main else None
+
+
+def _register(
+    session: AsyncSession, options: RunOptions, start: float, attributes: Mapping[str, Any]
+) -> Registration:
+    path = session.session_path
+    return Registration(
+        RegisteredRun(
+            session=str(path) if path else "",
+            pid=attributes["pid"],
+            host=attributes["host"],
+            start=start,
+            experiment=str(options.experiment) if options.experiment else None,
+            boot_id=attributes.get("boot_id"),
+        )
+    )
+
+
+def _ending(stop: StopSignal, outcome: BaseException | None) -> tuple[int, str]:
+    """Return exit code and reason of a run."""
+    if outcome is None:
+        return stop.exit_code, stop.reason or "all tasks ended"
+    if isinstance(outcome, KeyboardInterrupt):
+        return max(stop.exit_code, 130), f"{stop.reason or 'Ctrl-C'}, cancelled by a second one"
+    if isinstance(outcome, asyncio.CancelledError):
+        return 1, "cancelled"
+    code = outcome.exit_code if isinstance(outcome, PymanipError) else 1
+    first = str(outcome).partition("\n")[0]
+    return code, f"{type(outcome).__name__}: {first}" if first else type(outcome).__name__

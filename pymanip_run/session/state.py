@@ -1,0 +1,104 @@
+"""What is behind a session: its file, store, recorder and stop signal."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pymanip_run.core.recorder import Recorder
+from pymanip_run.core.view import SessionState
+from pymanip_run.errors import UsageError
+from pymanip_run.runtime.stop import StopSignal
+from pymanip_run.storage.store import FileStore
+
+if TYPE_CHECKING:
+    import os
+
+    from pymanip_run.core.feed import Feed
+    from pymanip_run.runtime.supervise import Supervisor
+    from pymanip_run.session.live import AsyncSession
+    from pymanip_run.storage.contract import ReadableStore
+
+__all__ = ["LiveState", "internals", "open_for_writing", "session_file"]
+
+
+def session_file(name: str | os.PathLike[str]) -> Path:
+    """Return the path of a session: ``.h5`` is added where there is no ``.h5`` or ``.hdf5``.
+
+    Raises
+    ------
+    UsageError
+        If it is a database of pymanip (``.db``), or no name of a file.
+    """
+    path = Path(name)
+    if path.suffix == ".db":
+        raise UsageError(
+            f"{path} is a session of pymanip. pymanip-run convert will make a session file of it, but is "
+            "not part of this version yet; until then give the new session another name"
+        )
+    if path.name in {"", ".."}:
+        raise UsageError(f"{str(name)!r} names a folder; give the session a name in it")
+    if path.suffix not in {".h5", ".hdf5"}:
+        path = path.with_name(path.name + ".h5")
+    return path.absolute()
+
+
+class LiveState(SessionState):
+    """The private state of an `AsyncSession`."""
+
+    def __init__(
+        self, store: ReadableStore, name: str, recorder: Recorder | None, feed: Feed
+    ) -> None:
+        super().__init__(store, name)
+        self.optional_recorder = recorder
+        self.feed = feed
+        self.stop = StopSignal()
+        self.running = False
+        self.supervisor: Supervisor | None = None
+
+    @property
+    def recorder(self) -> Recorder:
+        """The recorder.
+
+        Raises
+        ------
+        UsageError
+            If the session is open for reading only.
+        """
+        if self.optional_recorder is None:
+            raise UsageError(
+                f"the session {self.name} is open for reading only; open it without readonly=True"
+            )
+        return self.optional_recorder
+
+
+def open_for_writing(
+    path: Path, feed: Feed, title: str | None, checkpoint_period: float, sync_period: float
+) -> LiveState:
+    """Open or create a session file, and record into it.
+
+    Raises
+    ------
+    UsageError
+        If a period is none.
+    SessionLockedError, DamagedFileError, NewerFormatError, StorageError
+        As `FileStore`.
+    """
+    for period in (checkpoint_period, sync_period):
+        if not (isinstance(period, (int, float)) and 0 < period < math.inf):
+            raise UsageError(f"a period is a number of seconds above 0, not {period!r}")
+    store = FileStore(path, title or path.stem, checkpoint_period, sync_period)
+    try:
+        recorder = Recorder(store, feed)
+        if store.report:
+            recorder.event("recovery", "storage", f"the last run ended uncleanly: {store.report}")
+    except BaseException:
+        store.close()
+        raise
+    return LiveState(store, path.stem, recorder, feed)
+
+
+def internals(session: AsyncSession) -> LiveState:
+    """Return what the layers above need of a session besides its public face: feed, stop, recorder."""
+    return session._session  # noqa: SLF001 - this is the door

@@ -1,0 +1,187 @@
+"""Ctrl-C and SIGTERM, once, twice and three times, in real processes."""
+
+import signal
+
+import numpy as np
+import pytest
+
+TASKS = {
+    "sesn.sleep": "await sesn.sleep(1000)",
+    "asyncio.sleep": "await asyncio.sleep(1000)",
+    "a busy loop": "compute()",
+    "time.sleep": "time.sleep(1000)",
+}
+SCRIPT = """
+def compute():
+    while True:
+        pass
+
+async def task(sesn):
+    sesn.add_entry(begun=1)
+    say("ready")
+    try:
+        {body}
+    finally:
+        say("finally", "asked" if not sesn.running else "")
+        sesn.add_entry(finished=1)
+
+with AsyncSession("a") as sesn:
+    say_when_asked(sesn)
+    try:
+        asyncio.run(sesn.monitor(task, server_port=None))
+        say("returned")
+    finally:
+        restored = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        say("restored", restored and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)
+say("closed")
+"""
+BOTH = pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+HINT = "{}: finishing the present step; press Ctrl-C again to cancel it\n"
+
+
+def name_of(signum):
+    return "Ctrl-C" if signum == signal.SIGINT else "SIGTERM"
+
+
+@BOTH
+def test_the_first_lets_the_present_step_finish_and_the_script_goes_on(script, healed, signum):
+    process = script(SCRIPT.format(body=TASKS["sesn.sleep"]))
+    process.wait_for("ready")
+    process.send(signum)
+    code, errors = process.end()
+    assert (code, errors) == (0, HINT.format(name_of(signum)))
+    for line in ("returned", "restored True", "closed"):
+        assert line in process.lines
+    sesn = healed()
+    assert sesn["begun"].size == sesn["finished"].size == 1
+    (run,) = sesn.runs()
+    assert (run.exit_code, run.exit_reason) == (0, name_of(signum))
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "body",
+    [TASKS[t] for t in ("asyncio.sleep", "a busy loop", "time.sleep")],
+    ids=lambda b: b.split("(")[0],
+)
+def test_the_second_cancels_and_raises_keyboard_interrupt(script, healed, body, signum):
+    process = script(SCRIPT.format(body=body))
+    process.wait_for("ready")
+    process.send(signum)
+    process.wait_for("asked")
+    process.send(signum)
+    code, errors = process.end()
+    assert code == -signal.SIGINT  # so Python ends after a KeyboardInterrupt
+    assert "KeyboardInterrupt" in errors
+    assert "returned" not in process.lines
+    assert "restored True" in process.lines
+    sesn = healed()
+    assert sesn["begun"].size == sesn["finished"].size == 1
+    (run,) = sesn.runs()
+    assert run.exit_code == 128 + signum
+    assert name_of(signum) in run.exit_reason
+
+
+def test_the_first_says_how_to_go_on(script):
+    process = script(SCRIPT.format(body=TASKS["asyncio.sleep"]))
+    process.wait_for("ready")
+    process.send(signal.SIGINT)
+    process.wait_for("asked")
+    process.send(signal.SIGINT)
+    assert process.end()[1].startswith(HINT.format("Ctrl-C"))
+
+
+STUBBORN = """
+async def task(sesn):
+    for i in range(500):
+        sesn.add_entry(n=i)
+    say("ready")
+    while True:
+        try:
+            await asyncio.sleep(1000)
+        except asyncio.CancelledError:
+            say("cancelled")
+
+with AsyncSession("a") as sesn:
+    say_when_asked(sesn)
+    asyncio.run(sesn.monitor(task, server_port=None))
+"""
+
+
+@BOTH
+def test_the_third_ends_the_process_at_once_and_no_entry_is_lost(script, healed, signum):
+    process = script(STUBBORN)
+    for word in ("ready", "asked", "cancelled"):
+        process.wait_for(word)
+        process.send(signum)
+    code, _ = process.end()
+    assert code == 128 + signum
+    assert list(healed()["n"].values) == list(range(500))
+
+
+def test_a_kill_loses_no_entry_and_the_file_heals_by_itself(script, healed):
+    process = script(STUBBORN)
+    process.wait_for("ready")
+    process.send(signal.SIGKILL)
+    assert process.end()[0] == -signal.SIGKILL
+    assert list(healed()["n"].values) == list(range(500))
+
+
+def test_an_interrupt_outside_a_run_closes_the_session(script, healed):
+    process = script("""
+        with AsyncSession("a") as sesn:
+            sesn.add_entry(n=1)
+            say("ready")
+            time.sleep(1000)
+        """)
+    process.wait_for("ready")
+    process.send(signal.SIGINT)
+    code, errors = process.end()
+    assert code == -signal.SIGINT
+    assert errors.rstrip().endswith("KeyboardInterrupt")
+    assert healed()["n"].size == 1
+
+
+def test_interrupts_at_any_moment_lose_and_invent_nothing(script, healed, tmp_path):
+    process = script("""
+        import json
+
+        acknowledged, interrupts, armed, over = [], 0, False, threading.Event()
+
+        def interrupted(*_):
+            global armed
+            if armed:  # only within add_entry, and once
+                armed = False
+                raise KeyboardInterrupt
+
+        def interrupt():
+            while not over.wait(0.0005):
+                os.kill(os.getpid(), signal.SIGINT)
+
+        signal.signal(signal.SIGINT, interrupted)
+        sesn = AsyncSession("a")
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        for n in range(30_000):
+            try:
+                armed = True
+                sesn.add_entry(n=n, **{f"own_{n % 7}": n})
+                armed = False
+                acknowledged.append(n)
+            except KeyboardInterrupt:
+                interrupts += 1
+        over.set()
+        thread.join()
+        sesn.close()
+        say(interrupts)
+        json.dump(acknowledged, open("acknowledged.json", "w"))
+        """)
+    code, errors = process.end()
+    assert (code, errors) == (0, "")
+    assert int(process.lines[0]) > 20
+    acknowledged = np.loadtxt([(tmp_path / "acknowledged.json").read_text()[1:-1]], delimiter=",")
+    t, n = healed()["n"]
+    assert np.all(np.diff(t) > 0)
+    assert np.all(np.diff(n) > 0)
+    assert set(acknowledged) <= set(n)
+    assert len(n) - len(acknowledged) <= int(process.lines[0])
