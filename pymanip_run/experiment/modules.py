@@ -1,0 +1,191 @@
+"""Importing the user's modules: what goes wrong in them is shown as the user's own traceback."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import traceback
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pymanip_run.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+__all__ = ["BrokenModuleError", "Modules", "experiment_path", "users_traceback"]
+
+_PACKAGE = str(Path(__file__).parents[1])
+
+
+class BrokenModuleError(ConfigError):
+    """A module cannot be imported; `detail` is the user's traceback, if it is the module's fault."""
+
+    def __init__(self, message: str, detail: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail
+
+
+@contextmanager
+def experiment_path(folder: Path) -> Iterator[None]:
+    """Let modules be imported from the experiment's folder, after all others.
+
+    Afterwards nothing is left of it: neither the folder in ``sys.path`` nor its modules, so that
+    another experiment in this process gets its own ``tasks.py``.
+    """
+    text = str(folder)
+    before = set(sys.modules)
+    sys.path.append(text)
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        if text in sys.path:
+            # From the end: it may have been there before for another reason.
+            del sys.path[len(sys.path) - 1 - sys.path[::-1].index(text)]
+        for name in set(sys.modules) - before:
+            file = getattr(sys.modules[name], "__file__", None)
+            if file and folder in Path(file).parents:
+                del sys.modules[name]
+
+
+class Modules:
+    """Imports the modules of an experiment, each once.
+
+    Parameters
+    ----------
+    folder
+        The experiment's folder; its path must be open, see :func:`experiment_path`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._loaded: dict[str, ModuleType | BrokenModuleError] = {}
+
+    def get(self, name: str) -> ModuleType:
+        """Return a module, given as ``tasks.py`` or as a dotted name.
+
+        Raises
+        ------
+        BrokenModuleError
+            If it cannot be imported.
+        """
+        if name not in self._loaded:
+            # An experiment that cannot be run leaves nothing behind, no __pycache__ either.
+            no_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+            try:
+                self._loaded[name] = self._import(name)
+            except BrokenModuleError as problem:
+                self._loaded[name] = problem
+            finally:
+                sys.dont_write_bytecode = no_bytecode
+        found = self._loaded[name]
+        if isinstance(found, BrokenModuleError):
+            raise found
+        return found
+
+    def _import(self, name: str) -> ModuleType:
+        is_file = name.endswith(".py") or "/" in name
+        if not is_file and not all(part.isidentifier() for part in name.split(".")):
+            raise BrokenModuleError(
+                f"{name!r} is neither a file such as tasks.py nor a dotted name"
+            )
+        try:
+            return self._import_file(name) if is_file else importlib.import_module(name)
+        except BrokenModuleError:
+            raise
+        except KeyboardInterrupt:
+            raise
+        except SystemExit:
+            text = f"{name} ends the program (sys.exit) when it is imported"
+            raise BrokenModuleError(f'{text}; put that under  if __name__ == "__main__":') from None
+        except BaseException as error:  # noqa: BLE001 - whatever a module raises is its author's to see
+            if isinstance(error, ModuleNotFoundError) and _is_itself(error.name, name):
+                raise BrokenModuleError(f"there is no module {name!r}{self._near(name)}") from None
+            raise BrokenModuleError(f"{name} cannot be imported", users_traceback(error)) from None
+
+    def _import_file(self, name: str) -> ModuleType:
+        path = self._folder / name
+        if not path.is_file():
+            where = "beside the experiment file" if path.parent == self._folder else "there"
+            raise BrokenModuleError(f"there is no file {name!r} {where}{self._near(name)}")
+        module_name = _free_name(path)
+        known = sys.modules.get(module_name)
+        if known is not None and _file_of(known) == path.resolve():
+            return known
+        spec = importlib.util.spec_from_file_location(module_name, path)
+        if spec is None or spec.loader is None:
+            raise BrokenModuleError(f"{name!r} is not a Python file; its name ends in .py")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[module_name] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[module_name]
+            raise
+        return module
+
+    def _near(self, name: str) -> str:
+        folder = (self._folder / name).parent
+        if not folder.is_dir():
+            return ""
+        if not name.endswith(".py"):
+            return did_you_mean(name, [other.stem for other in folder.glob("*.py")])
+        prefix = name.rpartition("/")[0]
+        files = [other.name for other in folder.glob("*.py")]
+        return did_you_mean(name, [f"{prefix}/{file}" if prefix else file for file in files])
+
+
+def _is_itself(missing: str | None, name: str) -> bool:
+    return missing is not None and (name == missing or name.startswith(f"{missing}."))
+
+
+def _file_of(module: ModuleType) -> Path | None:
+    file = getattr(module, "__file__", None)
+    return Path(file).resolve() if file else None
+
+
+def _free_name(path: Path) -> str:
+    """Return the name under which a file is imported: its own, if that takes nothing from others."""
+    name = path.stem
+    known = sys.modules.get(name)
+    if known is not None:
+        taken = _file_of(known) != path.resolve()
+    else:
+        taken = not name.isidentifier() or name in sys.stdlib_module_names or _installed(name, path)
+    return f"_experiment_{name}" if taken else name
+
+
+def _installed(name: str, path: Path) -> bool:
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return False
+    return spec is not None and (
+        spec.origin is None or Path(spec.origin).resolve() != path.resolve()
+    )
+
+
+def users_traceback(error: BaseException) -> str:
+    """Return the traceback of an error without the frames of this package and of the import system."""
+    whole = traceback.TracebackException.from_exception(error)
+    seen: set[int] = set()
+    waiting: list[traceback.TracebackException | None] = [whole]
+    while waiting:
+        part = waiting.pop()
+        if part is None or id(part) in seen:
+            continue
+        seen.add(id(part))
+        part.stack = traceback.StackSummary.from_list(
+            [frame for frame in part.stack if not _is_ours(frame.filename)]
+        )
+        waiting += [part.__cause__, part.__context__, *(part.exceptions or ())]
+    lines = whole.format() if whole.stack or len(seen) > 1 else whole.format_exception_only()
+    return "".join(lines).rstrip()
+
+
+def _is_ours(filename: str) -> bool:
+    return filename.startswith((_PACKAGE, "<frozen importlib"))
