@@ -1,0 +1,137 @@
+"""The Typer application."""
+
+# ruff: noqa: PLC0415 - heavy modules are imported where they are used, --help must not wait for them
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import typer.core
+
+from pymanip_run.cli import export, inspect, maintain, observe, run
+from pymanip_run.cli.outcome import leave_now
+from pymanip_run.errors import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["build", "build_one", "prefixed"]
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "run": run.run,
+    "inspect": inspect.inspect,
+    "export": export.export,
+    "recover": maintain.recover,
+    "compact": maintain.compact,
+    "observe": observe.observe,
+}
+HIDDEN = {"observe"}
+EXPERIMENT_SUFFIXES = (".yaml", ".yml")
+SESSION_SUFFIXES = (".h5", ".hdf5")
+GROUP_OPTIONS = ("--help", "--version", "--install-completion", "--show-completion")
+
+FIRST_CONTACT = """\
+pymanip-run runs laboratory experiments: it opens the instruments, runs your tasks for
+hours or months, stores everything in one HDF5 file, and stops safely.
+
+  pymanip-run experiment.yaml            run an experiment (Ctrl-C stops it calmly)
+  pymanip-run experiment.yaml --for 30s  the same for half a minute
+  pymanip-inspect session.h5             what is in its file, also while it is running
+  pymanip-export session.h5 --to csv     the logged variables as a table
+
+Two lines make an experiment.yaml:   module: tasks.py   and   tasks: [my_coroutine]
+Examples are in sample_experiments/, everything else in docs/ and under --help."""
+
+
+def looks_like_a_file(word: str) -> bool:
+    """Return whether a first word is more likely meant as a file than as a command."""
+    return (
+        word.lower().endswith((*EXPERIMENT_SUFFIXES, *SESSION_SUFFIXES))
+        or "/" in word
+        or Path(word).is_file()
+    )
+
+
+def prefixed(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with ``run`` before them where the first word is a file, or an option of it."""
+    words = list(arguments)
+    if not words or words[0] in COMMANDS:
+        return words
+    first = words[0]
+    if first.startswith("-") and first.split("=")[0] not in GROUP_OPTIONS:
+        if any(map(looks_like_a_file, words)):
+            return ["run", *words]
+    elif not first.startswith("-") and looks_like_a_file(first):
+        return ["run", *words]
+    return words
+
+
+class Group(typer.core.TyperGroup):
+    """The commands; an unknown one is answered with the nearest, and with a line that would work."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command of the first word."""
+        word = args[0]
+        if word in self.commands or word.startswith("-"):
+            return super().resolve_command(ctx, args)
+        known = [name for name in self.commands if name not in HIDDEN]
+        close = nearest(word, known, n=1)
+        if close:
+            rest = " ".join(["pymanip-run", close[0], *args[1:]])
+            ctx.fail(f"no such command {word!r}; did you mean {close[0]!r}?  {rest}")
+        ctx.fail(
+            f"no such command or file {word!r}; the commands are {', '.join(known)}: see pymanip-run --help"
+        )
+        return None
+
+
+def build() -> typer.Typer:
+    """Return the application with all commands."""
+    app = _typer(Group, add_completion=True)
+    app.callback(invoke_without_command=True)(_callback)
+    for name, function in COMMANDS.items():
+        app.command(name, hidden=name in HIDDEN)(function)
+    return app
+
+
+def build_one(name: str) -> typer.Typer:
+    """Return an application that is one of the commands."""
+    app = _typer(None, add_completion=False)
+    app.command(name)(COMMANDS[name])
+    return app
+
+
+def _typer(group: type[Group] | None, *, add_completion: bool) -> typer.Typer:
+    return typer.Typer(
+        cls=group,
+        help="Run laboratory experiments from the command line.",
+        add_completion=add_completion,
+        no_args_is_help=False,
+        # Rich would double the time to the first line of help, and decorate the user's tracebacks.
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["--help", "-h"]},
+    )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from pymanip_run.cli.versions import version_text
+
+        print(version_text())
+        leave_now(0)
+
+
+def _callback(
+    ctx: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="The versions of all that matters."
+        ),
+    ] = False,
+) -> None:
+    if ctx.invoked_subcommand is None:
+        print(FIRST_CONTACT, file=sys.stdout)

@@ -1,0 +1,139 @@
+"""From what a command raised to a message and an exit code."""
+
+# ruff: noqa: PLC0415 - heavy modules are imported where they are used, --help must not wait for them
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import typer
+
+from pymanip_run.errors import PymanipError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["TALK", "Talk", "exit_code_of", "failure_text", "leave", "leave_now", "say"]
+
+UNSUITABLE_FILE = 4
+
+
+@dataclass
+class Talk:
+    """How much is said on standard error."""
+
+    level: int = 0
+
+    @property
+    def shows_tracebacks(self) -> bool:
+        """Whether our own frames are shown too."""
+        return self.level >= 2
+
+
+TALK = Talk()
+
+
+def say(text: str) -> None:
+    """Print a message to standard error, unless nobody listens there."""
+    with contextlib.suppress(OSError, ValueError):
+        print(_inert_lines(text), file=sys.stderr, flush=True)
+
+
+def leave_now(code: int) -> NoReturn:
+    """End the program from within a command."""
+    raise typer.Exit(code)
+
+
+def leave(app: typer.Typer, name: str, arguments: Sequence[str]) -> NoReturn:
+    """Run the application and exit with its code."""
+    code = _run(app, name, list(arguments))
+    sys.exit(_flushed(code))
+
+
+def _run(app: typer.Typer, name: str, arguments: list[str]) -> int:
+    try:
+        app(arguments, prog_name=name)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BrokenPipeError:
+        return _broken_pipe()
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:  # noqa: BLE001 - the last resort
+        say(failure_text(error))
+        return exit_code_of(error)
+    return 0
+
+
+def exit_code_of(error: BaseException) -> int:
+    """Return what the program exits with when `error` ends it."""
+    if isinstance(error, PymanipError):
+        return error.exit_code
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        return 2
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    return UNSUITABLE_FILE if isinstance(error, OSError) else 1
+
+
+def failure_text(error: BaseException) -> str:
+    """Return what is shown of an error: a message, or the traceback within the user's own code."""
+    if TALK.shows_tracebacks:
+        import traceback
+
+        return "".join(traceback.format_exception(error)).rstrip()
+    if isinstance(error, PymanipError) or (
+        isinstance(error, OSError) and not _from_users_code(error)
+    ):
+        text = str(error)
+    else:
+        from pymanip_run.experiment.modules import users_traceback
+
+        return users_traceback(error)
+    return "\n".join([text, *getattr(error, "__notes__", [])])
+
+
+def _from_users_code(error: BaseException) -> bool:
+    """Return whether it passed through code that is neither ours nor Python's: a task."""
+    package, python = Path(__file__).parent.parent, Path(os.__file__).parent
+    libraries = (str(package), str(python), "<frozen")
+    trace = error.__traceback__
+    while trace is not None:
+        if not trace.tb_frame.f_code.co_filename.startswith(libraries):
+            return True
+        trace = trace.tb_next
+    return False
+
+
+def _broken_pipe() -> int:
+    """Go quietly, as the reader did: what is still buffered has nowhere to go."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(null, sys.stdout.fileno())
+    return 0
+
+
+def _flushed(code: int) -> int:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _broken_pipe()
+    except (OSError, ValueError):
+        return code or UNSUITABLE_FILE
+    return code
+
+
+def _inert_lines(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return text
+    return "\n".join(_inert(line) for line in text.split("\n"))
+
+
+def _inert(line: str) -> str:
+    safe = "".join(c if c.isprintable() or c == "\t" else f"\\x{ord(c):02x}" for c in line)
+    encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+    return safe.encode(encoding, "backslashreplace").decode(encoding)

@@ -1,0 +1,104 @@
+"""A session in a summary that JSON can hold: what `inspect --json` prints."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from pymanip_run.core.view import SessionView
+    from pymanip_run.records import DatasetInfo, Event, Run, VariableInfo
+
+__all__ = ["Described", "describe", "is_healthy", "plain"]
+
+#: What `describe` returns: only what JSON holds.
+Described = dict[str, Any]
+
+
+def describe(view: SessionView, file: str | None, names: Collection[str] = ()) -> Described:
+    """Return the summary of a session; times are Unix seconds, what is not finite is None.
+
+    Parameters
+    ----------
+    view
+        The session. Its series are not read: the cost does not depend on their lengths.
+    file
+        The path to be stated.
+    names
+        Only these variables, parameters, metadata and datasets; all when empty.
+    """
+    info = view.info()
+    events = view.events()
+    return {
+        "file": file,
+        "format_version": info.format_version,
+        "created": finite(info.created),
+        "title": info.title,
+        "runs": [_run(run) for run in view.runs()],
+        "variables": {n: _variable(v) for n, v in view.variables().items() if _wanted(n, names)},
+        "parameters": {
+            n: plain(p.value) for n, p in view.parameter_table().items() if _wanted(n, names)
+        },
+        "metadata": {n: plain(v) for n, v in view.metadatas().items() if _wanted(n, names)},
+        "datasets": {n: _dataset(d) for n, d in view.datasets_info().items() if _wanted(n, names)},
+        "events": [_event(event) for event in events],
+        "checkpointed": info.checkpointed,
+        "healthy": is_healthy(events),
+    }
+
+
+def is_healthy(events: list[Event]) -> bool:
+    """Return whether nothing of the session was ever lost to damage."""
+    return not any(event.kind == "damage" for event in events)
+
+
+def finite(value: float | None) -> float | None:
+    """Return the value, None in the place of NaN and infinities, which JSON does not have."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def plain(value: Any) -> Any:
+    """Return a value with None in the place of every float that is not finite, at any depth."""
+    if isinstance(value, float):
+        return finite(value)
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
+
+
+def _wanted(name: str, names: Collection[str]) -> bool:
+    return name in names if names else not name.startswith("_")
+
+
+def _run(run: Run) -> Described:
+    return {
+        "start": finite(run.start),
+        "stop": finite(run.stop),
+        "exit_code": run.exit_code,
+        "exit_reason": run.exit_reason,
+    }
+
+
+def _variable(info: VariableInfo) -> Described:
+    known = info.statistics
+    return {
+        "unit": info.description.unit,
+        "n": known.n,
+        "first": [finite(known.first_time), finite(known.first_value)] if known.n else None,
+        "last": [finite(known.last_time), finite(known.last_value)] if known.n else None,
+        "min": finite(known.min),
+        "max": finite(known.max),
+        "mean": finite(known.mean),
+    }
+
+
+def _dataset(info: DatasetInfo) -> Described:
+    return {"n": info.n, "shape": list(info.shape), "dtype": info.dtype, "bytes": info.nbytes}
+
+
+def _event(event: Event) -> Described:
+    return {"time": event.time, "kind": event.kind, "source": event.source, "text": event.text}

@@ -1,0 +1,275 @@
+"""The commands as a user types them: in a process of their own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pymanip_run
+from pymanip_run.session import AsyncSession
+
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(pymanip_run.__file__).parent.parent)}
+HEAVY = ("numpy", "h5py", "aiohttp", "pydantic", "matplotlib", "rich", "yaml", "asyncio")
+
+
+def run(*arguments, command="main", cwd=None, **options):
+    options.setdefault("env", ENVIRONMENT)
+    code = f"from pymanip_run.cli import {command} as main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        cwd=cwd, capture_output=True, text=True, timeout=60, check=False, **options,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory):
+    """A session file that holds a little of everything."""
+    path = tmp_path_factory.mktemp("data") / "convection.h5"
+    with AsyncSession(path, verbose=False) as sesn:
+        sesn.describe("T_bottom", unit="°C")
+        for value in (20.5, 21.5, float("nan")):
+            sesn.add_entry(T_bottom=value, power=12)
+        sesn.add_entry(power=13)
+        sesn.save_parameter(voltage=4)
+        sesn.save_metadata(operator="Anna [red]\x1b[31m")
+        sesn.add_dataset(frame=[[1, 2], [3, 4]])
+        sesn.note("refilled nitrogen")
+    return path
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_and_version_import_nothing_heavy(option):
+    code = (
+        "import sys\nfrom pymanip_run.cli import main\ntry: main()\nexcept SystemExit: pass\n"
+        f"print('heavy', [m for m in {HEAVY} if m in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, option],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env=ENVIRONMENT,
+    )
+    assert done.stderr.strip() == "heavy []"
+    assert "pymanip-run" in done.stdout
+
+
+def test_the_version_names_python_h5py_and_hdf5():
+    import h5py
+
+    shown = run("--version").stdout
+    assert f"h5py {h5py.version.version}" in shown
+    assert f"HDF5 {h5py.version.hdf5_version}" in shown
+    assert f"Python {'.'.join(map(str, sys.version_info[:3]))}" in shown
+
+
+def test_the_first_contact_is_ten_lines_that_fit():
+    done = run()
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert len(lines) <= 11
+    assert max(map(len, lines)) <= 88
+    assert "pymanip-run experiment.yaml" in done.stdout
+
+
+def test_a_mistyped_command_is_answered_with_the_one_that_works():
+    done = run("inpsect", "x.h5")
+    assert done.returncode == 2
+    assert "did you mean 'inspect'?" in done.stderr
+    assert "pymanip-run inspect x.h5" in done.stderr
+
+
+def test_a_first_word_that_is_neither_command_nor_file_names_the_commands():
+    done = run("measure")
+    assert done.returncode == 2
+    assert "run, inspect, export" in done.stderr
+
+
+def test_a_first_word_that_looks_like_a_file_is_run(tmp_path):
+    done = run("missing.yaml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "missing.yaml" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_options_may_come_before_the_file(tmp_path):
+    done = run("--for", "1s", "missing.yaml", cwd=tmp_path)
+    assert "missing.yaml" in done.stderr
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--for", "soon"], "--for"),
+        (["--for", "0s"], "above 0"),
+        (["--display", "lvie"], "did you mean 'live'"),
+        (["--color", "red"], "auto, always or never"),
+        (["--print-every", "often"], "--print-every"),
+    ],
+)
+def test_a_wrong_option_is_refused_with_what_would_work(tmp_path, options, said):
+    done = run("run", "missing.yaml", *options, cwd=tmp_path)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_running_a_session_file_says_how_to_look_into_it(session):
+    done = run(session)
+    assert done.returncode == 2
+    assert f"pymanip-inspect {session}" in done.stderr
+
+
+def test_inspect_shows_what_is_in_the_session(session):
+    done = run(session, command="main_inspect")
+    assert done.returncode == 0
+    assert done.stderr == ""
+    for part in (
+        "format 1",
+        "healthy",
+        "T_bottom",
+        "°C",
+        "21",
+        "voltage 4",
+        "frame",
+        "(2, 2)",
+        "refilled nitrogen",
+    ):
+        assert part in done.stdout, part
+    assert "\x1b" not in done.stdout
+    assert "Anna [red]\\x1b[31m" in done.stdout
+
+
+def test_inspect_can_be_encoded_everywhere(session):
+    done = run("inspect", session, env=ENVIRONMENT | {"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0
+    assert "degC" in done.stdout
+
+
+def test_inspect_json_is_strict_and_complete(session):
+    summary = json.loads(run("inspect", session, "--json").stdout, parse_constant=lambda _: 1 / 0)
+    assert summary["variables"]["T_bottom"]["n"] == 3
+    assert summary["variables"]["T_bottom"]["last"][1] is None
+    assert summary["variables"]["power"]["max"] == 13
+    assert summary["parameters"] == {"voltage": 4}
+    assert summary["datasets"]["frame"]["n"] == 1
+
+
+def test_inspect_tail_events_and_names(session):
+    tail = run("inspect", session, "power", "--tail", "2").stdout.splitlines()
+    assert [line.split()[-1] for line in tail] == ["12.0", "13.0"]
+    assert "note: refilled nitrogen" in run("inspect", session, "--events").stdout
+    assert "power" not in run("inspect", session, "T_bottom").stdout
+
+
+def test_inspect_reads_while_the_session_is_being_written(tmp_path):
+    with AsyncSession(tmp_path / "growing", verbose=False) as sesn:
+        sesn.add_entry(T=1)
+        sesn.add_entry(T=2)
+        summary = json.loads(run("inspect", tmp_path / "growing.h5", "--json").stdout)
+        assert summary["variables"]["T"]["n"] == 2
+        sesn.add_entry(T=3)
+
+
+@pytest.mark.parametrize("command", ["main_inspect", "main_export"])
+def test_a_missing_file_is_exit_2_with_the_nearest_name(session, command):
+    done = run(session.with_name("convecton.h5"), command=command)
+    assert done.returncode == 2
+    assert "did you mean 'convection.h5'?" in done.stderr
+    assert done.stderr.rstrip().splitlines()[-1].endswith(str(session))
+
+
+def test_the_suffix_may_be_left_out(session):
+    assert run("inspect", session.with_suffix("")).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no session at all", b"\x89HDF\r\n\x1a\n" + b"\0" * 3000]
+)
+@pytest.mark.parametrize("command", ["main_inspect", "main_export"])
+def test_garbage_is_exit_4_in_one_sentence_and_stays_as_it_was(tmp_path, content, command):
+    path = tmp_path / "garbage.h5"
+    path.write_bytes(content)
+    done = run(path, command=command)
+    assert done.returncode == 4
+    assert "Traceback" not in done.stderr
+    assert "garbage.h5" in done.stderr
+    assert path.read_bytes() == content
+    assert [p.name for p in tmp_path.iterdir()] == ["garbage.h5"]
+
+
+def test_a_folder_is_refused_with_a_file_in_it(session):
+    done = run("inspect", session.parent)
+    assert done.returncode == 2
+    assert str(session) in done.stderr
+
+
+def test_an_unknown_name_is_exit_2_with_near_ones(session):
+    done = run("inspect", session, "T_botom")
+    assert done.returncode == 2
+    assert "T_bottom" in done.stderr
+
+
+def test_export_writes_beside_the_session_or_to_standard_output(session, tmp_path):
+    to_pipe = run("export", session, "-o", "-").stdout.splitlines()
+    assert sorted(to_pipe[0].split(",")) == ["T_bottom [°C]", "power", "time"]
+    assert len(to_pipe) == 5
+    target = tmp_path / "a.csv"
+    done = run("export", session, "power", "--to", "csv", "-o", target)
+    assert done.returncode == 0
+    assert done.stdout == ""
+    assert target.read_text().splitlines()[0] == "time,power"
+    assert len(target.read_text().splitlines()) == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--to", "parquet"], "does not export parquet yet"),
+        (["--to", "excel"], "'excel' is no format"),
+        (["--how", "ffill"], "--how outer"),
+        (["--since", "yesterday"], "is not a time"),
+        (["-o", "no/such/folder/a.csv"], "mkdir -p no/such/folder"),
+        (["nosuch"], "no logged variable 'nosuch'"),
+    ],
+)
+def test_export_refuses_with_what_would_work(session, tmp_path, arguments, said):
+    done = run("export", session, *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_export_does_not_overwrite_the_session(session):
+    before = session.read_bytes()
+    done = run("export", session, "--to", "csv", "-o", session)
+    assert done.returncode == 2
+    assert session.read_bytes() == before
+
+
+def test_export_goes_quietly_when_its_reader_leaves(tmp_path):
+    with AsyncSession(tmp_path / "a", verbose=False) as sesn:
+        for i in range(20_000):
+            sesn.add_entry(T=i / 7)
+    code = "from pymanip_run.cli import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "export", tmp_path / "a.h5", "-o", "-"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT, text=True,
+    )  # fmt: skip
+    assert process.stdout.readline() == "time,T\n"
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    process.wait(30)
+
+
+def test_observe_says_clearly_that_it_is_not_there_yet():
+    done = run("labpc:6913", command="main_observe")
+    assert done.returncode == 2
+    assert "not available in this version" in done.stderr
+    assert "pymanip-inspect" in done.stderr

@@ -1,0 +1,195 @@
+"""``pymanip-run run``: what it shows, what it leaves, and what it exits with."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pymanip_run
+
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(pymanip_run.__file__).parent.parent)}
+TASKS = """
+import asyncio
+count = 0
+async def read(sesn):
+    sesn.add_entry(T=41.5)
+    await sesn.sleep(0.05)
+async def bad(sesn):
+    await sesn.sleep(0.2)
+    raise ValueError("the [red]sensor\\x1b[31m broke")
+async def talk(sesn):
+    print("a print of a task")
+    await sesn.sleep(0.05)
+async def three(sesn):
+    global count
+    count += 1
+    sesn.add_entry(n=count)
+    if count == 3:
+        sesn.ask_exit("three is enough")
+async def hang(sesn):
+    sesn.add_entry(T=1)
+    await asyncio.sleep(60)
+"""
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    (tmp_path / "tasks.py").write_text(TASKS)
+
+    def write(*tasks):
+        path = tmp_path / "experiment.yaml"
+        path.write_text(f"module: tasks.py\ntasks: [{', '.join(tasks)}]\nsession: data.h5\n")
+        return path
+
+    return write
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "pymanip_run", *map(str, arguments)]
+
+
+def run(*arguments, **options):
+    options.setdefault("env", ENVIRONMENT)
+    return subprocess.run(
+        command(*arguments), capture_output=True, text=True, timeout=60, check=False, **options
+    )
+
+
+def started(*arguments):
+    return subprocess.Popen(
+        command(*arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    )
+
+
+def inspected(path):
+    return json.loads(run("inspect", path, "--json").stdout)
+
+
+def test_a_run_shows_lines_in_a_pipe_and_its_end_on_standard_error(experiment, tmp_path):
+    done = run(experiment("read"), "--for", "1s", "--print-every", "300ms")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert 3 <= len(lines) <= 6
+    assert all(re.fullmatch(r"\S+T\S+[+-]\d{4} T=41\.500", line) for line in lines), lines
+    assert re.search(r"after 0:00:01 · \d+ entries of 1 variable", done.stderr)
+    assert "look: pymanip-inspect" in done.stderr
+    assert inspected(tmp_path / "data.h5")["variables"]["T"]["n"] > 5
+    assert "run 0 started" in (tmp_path / "data.log").read_text()
+
+
+def test_json_has_every_entry_and_ends_with_a_summary(experiment, tmp_path):
+    done = run(experiment("three", "talk"), "--json")
+    items = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [i["values"]["n"] for i in items if i["type"] == "entry"] == [1, 2, 3]
+    assert items[-1]["type"] == "summary"
+    assert items[-1]["exit_code"] == 0
+    assert "three is enough" in items[-1]["exit_reason"]
+    assert items[-1]["variables"] == inspected(tmp_path / "data.h5")["variables"]
+    assert "a print of a task" in done.stderr
+
+
+def test_force_color_sends_no_cursor_codes_into_a_pipe(experiment):
+    environment = ENVIRONMENT | {"FORCE_COLOR": "1"}
+    done = run(experiment("three"), env=environment)
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_a_failing_task_exits_1_with_the_users_traceback_only(experiment, tmp_path):
+    done = run(experiment("read", "bad"))
+    assert done.returncode == 1
+    assert "ValueError: the [red]sensor\\x1b[31m broke" in done.stderr
+    assert "tasks.py" in done.stderr
+    assert "pymanip_run/" not in done.stderr
+    summary = inspected(tmp_path / "data.h5")
+    assert summary["runs"][0]["exit_code"] == 1
+    assert summary["variables"]["T"]["n"] >= 1
+
+
+def test_two_v_show_the_whole_traceback(experiment):
+    done = run(experiment("bad"), "-vv")
+    assert done.returncode == 1
+    assert "pymanip_run" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_ends_calmly(experiment, tmp_path, number):
+    process = started(experiment("read"), "--print-every", "10ms")
+    process.stdout.readline()
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "stopped by" in errors
+    assert inspected(tmp_path / "data.h5")["runs"][0]["exit_code"] == 0
+
+
+def test_the_second_signal_cancels(experiment, tmp_path):
+    process = started(experiment("hang"))
+    process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    while "Ctrl-C" not in process.stderr.readline():
+        pass
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert inspected(tmp_path / "data.h5")["variables"]["T"]["n"] == 1
+
+
+def test_a_closed_pipe_does_not_end_the_run_not_even_a_task_that_prints(experiment, tmp_path):
+    process = started(experiment("read", "talk"), "--for", "1s", "--print-every", "10ms")
+    process.stdout.readline()
+    process.stdout.close()
+    errors = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(30) == 0, errors
+    assert "Traceback" not in errors
+    assert inspected(tmp_path / "data.h5")["variables"]["T"]["n"] > 5
+
+
+def test_quiet_says_nothing(experiment):
+    done = run(experiment("three"), "-qq", "--display", "none")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_new_and_append(experiment, tmp_path):
+    path = experiment("three")
+    assert run(path).returncode == 0
+    assert run(path, "--new").returncode == 0
+    assert run(path, "--append").returncode == 0
+    names = sorted(p.name for p in tmp_path.glob("*.h5"))
+    assert len(names) == 2
+    assert len(inspected(tmp_path / "data.h5")["runs"]) == 2
+
+
+def test_another_session_can_be_named(experiment, tmp_path):
+    assert run(experiment("three"), "--session", "elsewhere.h5", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "elsewhere.h5").exists()
+    assert not (tmp_path / "data.h5").exists()
+
+
+def test_an_invalid_experiment_is_exit_2_and_creates_nothing(tmp_path):
+    (tmp_path / "experiment.yaml").write_text("module: tasks.py\ntaks: [read]\n")
+    done = run(tmp_path / "experiment.yaml")
+    assert done.returncode == 2
+    assert "did you mean 'tasks'?" in done.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["experiment.yaml"]
+
+
+def test_a_locked_session_is_exit_4(experiment, tmp_path):
+    path = experiment("read")
+    process = started(path)
+    process.stdout.readline()
+    done = run(path)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert done.returncode == 4
+    assert str(process.pid) in done.stderr
+    assert "Traceback" not in done.stderr
