@@ -11,14 +11,22 @@ import numpy as np
 from pymanip_run.records import Statistics
 from pymanip_run.storage import layout
 from pymanip_run.storage.journal import dump_json
-from pymanip_run.storage.layout import ARRAY_CHUNK_BYTES, SCALARS_PER_CHUNK, TEXT, escape
+from pymanip_run.storage.layout import (
+    ARRAY_CHUNK_BYTES,
+    SCALARS_PER_CHUNK,
+    TEXT,
+    escape,
+    raw_text,
+    to_text,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from pymanip_run.records import FloatArray, Parameter
+    from pymanip_run.records import Event, FloatArray, Parameter
     from pymanip_run.storage.batch import ArrayRecord, Batch
     from pymanip_run.storage.journal import Position
+    from pymanip_run.storage.overlay import Overlay
 
 __all__ = ["Appender", "read_statistics"]
 
@@ -51,14 +59,23 @@ class _Growing:
 class Appender:
     """Writes batches to one open HDF5 file."""
 
-    def __init__(self, h5: Any) -> None:
+    def __init__(self, h5: Any, overlay: Overlay) -> None:
         self._h5 = h5
+        self._overlay = overlay
+        self._refused: list[str] = []
         self._columns: dict[str, tuple[_Growing, _Growing]] = {}
         self.statistics = read_statistics(h5)
         self._rows = {name: row for row, name in enumerate(self.statistics)}
 
-    def append(self, batch: Batch) -> None:
-        """Append everything in `batch`; nothing is committed yet."""
+    def append(self, batch: Batch) -> list[str]:
+        """Append everything in `batch`; nothing is committed yet.
+
+        Returns
+        -------
+        list of str
+            What HDF5 refused for its content, and why: one item must not keep all others out.
+        """
+        self._refused = []
         for name in batch.names:
             times, values = batch.series(name)
             columns = self._columns.get(name) or self._open_variable(name)
@@ -66,19 +83,26 @@ class Appender:
             columns[1].append(values)
         self._put_statistics(batch)
         for name, attributes in batch.attributes.items():
-            self._put_attributes(name, attributes)
+            self._try(f"attributes of {name}", self._put_attributes, name, attributes)
         for name, parameter in batch.parameters.items():
-            self._put_parameter(name, parameter)
+            self._try(f"parameter {name}", self._put_parameter, name, parameter)
         for name, value in batch.metadata.items():
-            self._put_metadata(name, value)
+            self._try(f"metadata {name}", self._put_metadata, name, value)
         for name, records in batch.arrays.items():
             self._append_records(name, records)
         if batch.events:
-            self._append_rows(
-                "events", [(e.ns / 1e9, e.kind, e.source, e.text) for e in batch.events]
-            )
+            self._try("events", self._append_events, batch.events)
         for index, run in batch.runs.items():
-            self._put_run(index, run.attributes, run.texts)
+            self._try(f"run {index}", self._put_run, index, run.attributes, run.texts)
+        return self._refused
+
+    def _try(self, what: str, action: Callable[..., None], *arguments: Any) -> None:
+        try:
+            action(*arguments)
+        except (TypeError, ValueError, LookupError, RuntimeError, OSError) as error:
+            if self._overlay.failed is not None:
+                raise
+            self._refused.append(f"{what} ({error})")
 
     def finish(self, position: Position, transaction: int) -> None:
         """Note how much of the journal is in the file now, and flush to the overlay."""
@@ -123,20 +147,20 @@ class Appender:
     def _variable_group(self, name: str) -> Any:
         group = self._h5["variables"].require_group(escape(name))
         if "name" not in group.attrs:
-            group.attrs["name"] = name
-            group.attrs.setdefault("long_name", name)
+            group.attrs["name"] = to_text(name)
+            group.attrs.setdefault("long_name", to_text(name))
         return group
 
     def _put_attributes(self, name: str, attributes: Mapping[str, Any]) -> None:
         group = self._variable_group(name)
         renamed = {"label": "long_name"}
         for key, value in attributes.items():
-            group.attrs[renamed.get(key, key)] = value
+            group.attrs[renamed.get(key, key)] = _storable(value)
         value = group.get("value")
         if value is not None:
             for key, target in (("unit", "units"), ("label", "long_name")):
                 if key in attributes:
-                    value.attrs[target] = attributes[key]
+                    value.attrs[target] = _storable(attributes[key])
 
     def _put_statistics(self, batch: Batch) -> None:
         updated = batch.extend_statistics(self.statistics)
@@ -161,10 +185,12 @@ class Appender:
         dataset = self._replace_scalar("parameters", name, parameter.value)
         dataset.attrs["time"] = parameter.ns / 1e9
         if parameter.unit is not None:
-            dataset.attrs["unit"] = parameter.unit
+            dataset.attrs["unit"] = to_text(parameter.unit)
 
     def _put_metadata(self, name: str, value: Any) -> None:
-        text = value if isinstance(value, str) else dump_json(value).decode()
+        text = (
+            value if isinstance(value, str) else dump_json(value).decode("utf-8", "surrogatepass")
+        )
         dataset = self._replace_scalar("metadata", name, text)
         dataset.attrs["json"] = not isinstance(value, str)
 
@@ -173,22 +199,25 @@ class Appender:
         if link in group:
             del group[link]
         dataset = group.create_dataset(
-            link, data=value, dtype=TEXT if isinstance(value, str) else None
+            link, data=_storable(value), dtype=TEXT if isinstance(value, str) else None
         )
-        dataset.attrs["name"] = name
+        dataset.attrs["name"] = to_text(name)
         return dataset
 
     def _put_run(self, index: int, attributes: Mapping[str, Any], texts: Mapping[str, str]) -> None:
         group = self._h5["runs"].require_group(f"{index:06}")
         for key, value in attributes.items():
-            group.attrs[key] = value
+            if value is not None:
+                group.attrs[key] = _storable(value)
         for key, text in texts.items():
-            if key in group:
-                del group[key]
-            group.create_dataset(key, data=text, dtype=TEXT)
+            link = escape(key)
+            if link in group:
+                del group[link]
+            group.create_dataset(link, data=to_text(text), dtype=TEXT).attrs["name"] = to_text(key)
 
-    def _append_rows(self, name: str, rows: list[tuple[Any, ...]]) -> None:
-        table = self._h5[name]
+    def _append_events(self, events: list[Event]) -> None:
+        rows = [(e.ns / 1e9, to_text(e.kind), to_text(e.source), to_text(e.text)) for e in events]
+        table = self._h5["events"]
         size = table.shape[0]
         table.resize((size + len(rows),))
         table[size:] = np.array(rows, table.dtype)
@@ -198,7 +227,7 @@ class Appender:
     def _append_records(self, name: str, records: list[ArrayRecord]) -> None:
         group = self._h5["datasets"].require_group(escape(name))
         if "name" not in group.attrs:
-            group.attrs["name"] = name
+            group.attrs["name"] = to_text(name)
         start = 0
         while start < len(records):
             first, stop = records[start], start + 1
@@ -209,7 +238,7 @@ class Appender:
                 and (stop - start) * first.nbytes < _STACK_BYTES
             ):
                 stop += 1
-            self._append_to_block(group, key, records[start:stop])
+            self._try(f"dataset {name}", self._append_to_block, group, key, records[start:stop])
             start = stop
 
     def _append_to_block(
@@ -221,14 +250,20 @@ class Appender:
             block = _create_block(group, contents[0], key)
         times, values = block["time"], block["value"]
         size = times.shape[0]
-        times.resize((size + len(records),))
-        times[size:] = [record.ns / 1e9 for record in records]
         values.resize(size + len(records), axis=0)
         if isinstance(contents[0], str):
-            values[size:] = contents
+            values[size:] = [to_text(str(content)) for content in contents]
+            block.attrs["nbytes"] = block.attrs["nbytes"] + sum(r.nbytes for r in records)
         elif contents[0].size:
             for i, content in enumerate(contents):
-                values[size + i] = content
+                assert isinstance(content, np.ndarray)  # noqa: S101 - as the first
+                # UTF-8 of fixed width has a dtype of its own in HDF5, bytes have not.
+                values[size + i] = (
+                    content.view(values.dtype) if content.dtype.kind == "S" else content
+                )
+        # Last, for the times say how many records there are.
+        times.resize((size + len(records),))
+        times[size:] = [record.ns / 1e9 for record in records]
 
     @staticmethod
     def _last_block(group: Any, key: tuple[Any, ...]) -> Any:
@@ -243,6 +278,10 @@ class Appender:
         return block if found == key else None
 
 
+def _storable(value: Any) -> Any:
+    return to_text(value) if isinstance(value, str) else value
+
+
 def _block_key(record: ArrayRecord) -> tuple[Any, ...]:
     return record.dtype, record.shape, record.python_type
 
@@ -255,7 +294,9 @@ def _create_block(group: Any, content: Any, key: tuple[Any, ...]) -> Any:
     time = block.create_dataset("time", (0,), "<f8", maxshape=(None,), chunks=(SCALARS_PER_CHUNK,))
     time.attrs["units"] = layout.TIME_UNITS
     time.attrs["calendar"] = layout.CALENDAR
-    stored = TEXT if isinstance(content, str) else content.dtype
+    stored = content.dtype if not isinstance(content, str) else TEXT
+    if isinstance(content, str):
+        block.attrs["nbytes"] = np.uint64(0)
     if python_type in {"str_", "strings"}:
         stored = h5py.string_dtype("utf-8", content.dtype.itemsize)
     block.create_dataset(
@@ -283,7 +324,7 @@ def _array_chunks(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
 def read_statistics(h5: Any) -> dict[str, Statistics]:
     """Return the statistics of all variables, in the order of their rows."""
     table = layout.member(h5, "statistics", h5py.Dataset)[()]
-    names = [layout.text_of(name) for name in table["name"].tolist()]
+    names = [raw_text(name) for name in table["name"].tolist()]
     columns = [table[field].tolist() for field in _STATISTICS_FIELDS]
     return {
         name: Statistics(*row) for name, row in zip(names, zip(*columns, strict=True), strict=True)

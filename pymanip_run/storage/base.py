@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def _plain(value: Any) -> Any:
     """Return an attribute or a scalar as Python's own type."""
-    if isinstance(value, (bytes, np.bytes_)):
+    if isinstance(value, (bytes, str)):
         return text_of(value)
     if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
         return value.item()
@@ -35,7 +35,7 @@ def _plain(value: Any) -> Any:
 
 
 def _original_name(item: Any, link: str) -> str:
-    return text_of(item.attrs.get("name", link))
+    return text_of(item.attrs["name"]) if "name" in item.attrs else str(link)
 
 
 def read_descriptions(h5: Any) -> dict[str, Description]:
@@ -140,7 +140,7 @@ def read_runs(h5: Any) -> tuple[dict[int, dict[str, Any]], dict[int, dict[str, s
         group = member(folder, link)
         attributes[int(link)] = {key: _plain(value) for key, value in group.attrs.items()}
         texts[int(link)] = {
-            key: text_of(member(group, key, h5py.Dataset)[()])
+            _original_name(group[key], key): text_of(member(group, key, h5py.Dataset)[()])
             for key in group
             if isinstance(group.get(key, getlink=True), h5py.HardLink)
             and group.get(key, getclass=True) is h5py.Dataset
@@ -187,15 +187,18 @@ def read_record(h5: Any, name: str, index: int) -> tuple[NDArray[Any] | str, str
         if index < count:
             value = member(block, "value", h5py.Dataset)
             python_type = text_of(block.attrs.get("python_type", "")) or None
-            stored = value[index]
-            if (
-                h5py.check_string_dtype(value.dtype)
-                and h5py.check_string_dtype(value.dtype).length is None
-            ):
-                return text_of(stored), python_type
-            return np.asarray(stored), python_type
+            text = h5py.check_string_dtype(value.dtype)
+            if text and text.length is None:
+                return text_of(value[index]), python_type
+            # As a stretch of one: a 0-d record keeps its byte order only in an array.
+            return value[index : index + 1].reshape(value.shape[1:]), python_type
         index -= count
     raise IndexError(index)
+
+
+def _nbytes(block: Any, value: Any) -> int:
+    """Return the size of a block's records; texts of any length say it in an attribute."""
+    return int(block.attrs.get("nbytes", raw_size(value.shape, value.dtype)))
 
 
 def read_dataset_infos(h5: Any) -> dict[str, DatasetInfo]:
@@ -204,7 +207,7 @@ def read_dataset_infos(h5: Any) -> dict[str, DatasetInfo]:
     folder = member(h5, "datasets")
     for link in folder:
         name = _original_name(member(folder, link), link)
-        blocks = _blocks(h5, name)
+        blocks = [block for block in _blocks(h5, name) if _count(block)]
         if not blocks:
             continue
         values = [member(block, "value", h5py.Dataset) for block in blocks]
@@ -216,7 +219,7 @@ def read_dataset_infos(h5: Any) -> dict[str, DatasetInfo]:
             n=sum(t.shape[0] for t in times),
             shape=tuple(last.shape[1:]),
             dtype=text_of(blocks[-1].attrs.get("dtype", last.dtype)),
-            nbytes=sum(raw_size(v.shape, v.dtype) for v in values),
+            nbytes=sum(_nbytes(b, v) for b, v in zip(blocks, values, strict=True)),
             unit=None if unit is None else text_of(unit),
             first_time=float(times[0][0]),
             last_time=float(times[-1][-1]),

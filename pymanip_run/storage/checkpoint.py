@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ import h5py
 from pymanip_run.clock import SYSTEM
 from pymanip_run.errors import DamagedFileError
 from pymanip_run.records import Event
-from pymanip_run.storage import journal, layout, transaction
+from pymanip_run.storage import layout, transaction
 from pymanip_run.storage.append import Appender
 from pymanip_run.storage.batch import Batch
 from pymanip_run.storage.overlay import Overlay
@@ -21,6 +20,7 @@ from pymanip_run.storage.tail import JournalReader
 from pymanip_run.storage.transaction import Applied, Redo
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pymanip_run.storage.files import Files, SessionPaths
@@ -33,7 +33,9 @@ logger = logging.getLogger(__name__)
 #: Journal bytes decoded at a time: what bounds the memory of a checkpoint.
 WINDOW = 16 << 20
 #: Bytes appended before a transaction is committed even when there is more.
-TRANSACTION = 256 << 20
+TRANSACTION = 64 << 20
+#: Seconds after which a file that a reader holds is replaced instead of changed.
+PATIENCE = 2.0
 
 
 @dataclass(slots=True)
@@ -61,18 +63,37 @@ class Checkpoint:
 
     The states: *clean* → :meth:`advance` appends what is new and commits → *pending* until
     :meth:`settle` could apply it → *clean*. No second transaction begins while one is pending.
+
+    Parameters
+    ----------
+    files, paths
+        The seam, and the session.
+    between
+        Is called between the steps of a long checkpoint.
+
+    Raises
+    ------
+    DamagedFileError, NewerFormatError
+        If the files are not a session; they are not touched.
     """
 
-    def __init__(self, files: Files, paths: SessionPaths) -> None:
+    def __init__(
+        self, files: Files, paths: SessionPaths, between: Callable[[], object] = lambda: None
+    ) -> None:
+        self._between = between
         self._files = files
         self._paths = paths
         self._fd = files.open(paths.main, os.O_RDWR)
         redo = transaction.read_redo(files, paths.redo)
         if redo is not None:
             self._carry_out(redo)
-        self._open()
+        with layout.damage_is_said(paths.main):
+            self._open()
         self.pending: Redo | None = None
+        #: Whether the last checkpoint left something for another one.
+        self.more = False
         self.reader = JournalReader(files, paths, self._identity.position, str(self._identity.uuid))
+        self.reader.look_back()
         self._seen_damage = 0
 
     def _carry_out(self, redo: Redo) -> None:
@@ -82,27 +103,29 @@ class Checkpoint:
                 f"{self._paths.redo} belongs to another session; move it elsewhere"
             )
         if redo.state(self._files, self._fd) is Applied.WHOLLY:
+            # Perhaps not durably, and the redo will be overwritten.
+            self._files.fdatasync(self._fd)
             return
-        if not self._files.lock(self._fd, exclusive=True, timeout=2.0):
-            self._fd = transaction.replace_with_copy(self._files, self._paths, self._fd, redo)
-            return
-        self._files.unlock(self._fd)
+        deadline = SYSTEM.monotonic() + PATIENCE
         while not transaction.apply(self._files, self._fd, redo):
+            if SYSTEM.monotonic() >= deadline:
+                self._fd = transaction.replace_with_copy(self._files, self._paths, self._fd, redo)
+                return
             SYSTEM.pause(0.01)
 
     def _open(self) -> None:
         superblock = self._files.pread(self._fd, transaction.SUPERBLOCK_SIZE, 0)
         committed = transaction.superblock_length(superblock)
-        # What a crashed transaction appended belongs to nothing.
-        if self._files.size(self._fd) > committed:
-            self._files.truncate(self._fd, committed)
         self._overlay = Overlay(self._files, self._fd, committed)
         # No chunk cache: an append then writes just its own bytes, and memory stays small.
         self._h5 = h5py.File(
             self._overlay, "r+", libver=layout.LIBVER, rdcc_nbytes=0, rdcc_nslots=1
         )
         self._identity = layout.read_identity(self._h5, self._paths.main)
-        self._appender = Appender(self._h5)
+        # What a crashed transaction appended belongs to nothing. Not before it is known to be ours.
+        if self._files.size(self._fd) > committed:
+            self._files.truncate(self._fd, committed)
+        self._appender = Appender(self._h5, self._overlay)
 
     @property
     def position(self) -> Position:
@@ -112,23 +135,23 @@ class Checkpoint:
     def advance(self) -> bool:
         """Append what is new in the journal and commit it; return whether there was anything.
 
-        A pending transaction is settled first; while that cannot be done nothing is appended.
+        A long journal is committed in several transactions: call again. A pending transaction is settled first; while that cannot be done nothing is appended.
         """
         if self.pending is not None and not self.settle():
             return False
-        start = self.reader.position
-        more = True
-        while more and self.pending is None and self._size_of(start) < TRANSACTION:
+        self.more, windows = True, TRANSACTION // WINDOW
+        while self.more and windows:
             batch = Batch()
-            more = self.reader.read(batch, WINDOW)
+            self.more, windows = self.reader.read(batch, WINDOW), windows - 1
             self._keep_damage(batch)
-            self._appender.append(batch)
+            self._append(batch)
+            self._between()
         if self.reader.position == self._identity.position:
             return False
         self._commit()
         return True
 
-    def catch_up(self, patience: float = 2.0) -> None:
+    def catch_up(self, patience: float = PATIENCE) -> None:
         """Commit everything that is in the journal; a file that is held for longer than `patience` is replaced."""
         while self.advance() or self.pending is not None:
             deadline = SYSTEM.monotonic() + patience
@@ -162,7 +185,8 @@ class Checkpoint:
         total = 0
         for number, path in self._files.segments(self._paths.main):
             if number >= self._identity.position.segment:
-                total += path.stat().st_size
+                status = self._files.path_stat(path)
+                total += status.st_size if status else 0
         return max(0, total - self._identity.position.offset)
 
     def sync_journal(self) -> None:
@@ -181,6 +205,7 @@ class Checkpoint:
         """Bring everything into the file, close it and remove the side files, the lock last."""
         self.sync_journal()
         self.catch_up()
+        self._keep_damaged_end()
         report = self.report()
         self.close()
         for _, path in self._files.segments(self._paths.main):
@@ -202,6 +227,7 @@ class Checkpoint:
         identity = self._identity
         identity.transaction += 1
         self._appender.finish(self.reader.position, identity.transaction)
+        self._between()
         redo = transaction.commit(
             self._files, self._paths, self._overlay, identity.transaction, identity.uuid
         )
@@ -211,15 +237,24 @@ class Checkpoint:
 
     def _drop_segments(self) -> None:
         """Remove the segments that are wholly in the file."""
-        first = self._identity.position.segment
+        first, kept = self._identity.position.segment, self.reader.segments_in_use()
         for number, path in self._files.segments(self._paths.main):
-            if number < first:
+            if number < first and number not in kept:
                 self._files.unlink(path)
         self.reader.release(first)
 
-    def _size_of(self, start: Position) -> int:
-        now = self.reader.position
-        return (now.segment - start.segment) * journal.SEGMENT + now.offset - start.offset
+    def _append(self, batch: Batch) -> None:
+        """Append a batch; what HDF5 refuses for its content is told, and kept with its segment."""
+        refused = self._appender.append(batch)
+        if not refused:
+            return
+        segment = self.reader.position.segment
+        self._keep_segment(segment)
+        text = f"could not be brought into the file: {'; '.join(refused)}; a copy of the journal is kept"
+        logger.error("%s: %s", self._paths.main, text)
+        told = Batch()
+        told.events.append(Event(int(SYSTEM.time() * 1e9), "damage", "storage", text))
+        self._appender.append(told)
 
     def _keep_damage(self, batch: Batch) -> None:
         """Copy segments with damage beside the session, and note the loss as an event."""
@@ -228,15 +263,44 @@ class Checkpoint:
             return
         new, self._seen_damage = damaged[self._seen_damage :], len(damaged)
         for number in sorted({segment for segment, _, _ in new}):
-            source = self._paths.segment(number)
-            if source.exists():
-                shutil.copyfile(source, self._paths.damaged(source))
+            self._keep_segment(number)
+        batch.events.append(self._damage_event(sum(n for _, _, n in new)))
+
+    def _keep_damaged_end(self) -> None:
+        """Do the same for a journal whose last bytes are no record and not just cut short."""
+        if self.reader.ends_damaged():
+            self._keep_segment(self.reader.position.segment)
+            self.reader.findings.damaged.append((*self.reader.position, self.reader.findings.torn))
+            self._seen_damage += 1
+            batch = Batch()
+            batch.events.append(self._damage_event(self.reader.findings.torn))
+            self._append(batch)
+            self._commit()
+            self.catch_up()
+
+    def _damage_event(self, size: int) -> Event:
         text = (
-            f"the journal was damaged: {sum(n for _, _, n in new)} bytes could not be read "
+            f"the journal was damaged: {size} bytes could not be read "
             f"({self.reader.findings.lost} records lost so far); the damaged segment is kept beside the file"
         )
         logger.error("%s: %s", self._paths.main, text)
-        batch.events.append(Event(int(SYSTEM.time() * 1e9), "damage", "storage", text))
+        return Event(int(SYSTEM.time() * 1e9), "damage", "storage", text)
+
+    def _keep_segment(self, number: int) -> None:
+        source, copies = self._paths.segment(number), 0
+        while self._files.exists(kept := self._paths.damaged(number, copies)):
+            copies += 1
+        try:
+            old = self._files.open(source, os.O_RDONLY)
+        except FileNotFoundError:
+            return
+        new = self._files.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        try:
+            self._files.copy(old, new, self._files.size(old))
+            self._files.fdatasync(new)
+        finally:
+            self._files.close(old)
+            self._files.close(new)
 
 
 def recover(files: Files, paths: SessionPaths, *, remove_lock: bool) -> str:

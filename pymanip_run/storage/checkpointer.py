@@ -21,15 +21,16 @@ from pathlib import Path  # noqa: E402
 from typing import NoReturn  # noqa: E402
 
 from pymanip_run.clock import SYSTEM  # noqa: E402
-from pymanip_run.errors import StorageError  # noqa: E402
+from pymanip_run.errors import DamagedFileError, NewerFormatError  # noqa: E402
 from pymanip_run.storage.checkpoint import Checkpoint, recover  # noqa: E402
 from pymanip_run.storage.files import SYSTEM_FILES, SessionPaths  # noqa: E402
 from pymanip_run.storage.journal import SEGMENT  # noqa: E402
 
-__all__ = ["EXIT_FAULT", "EXIT_REFUSED", "main"]
+__all__ = ["EXIT_FAULT", "EXIT_NEWER", "EXIT_REFUSED", "main"]
 
 EXIT_FAULT = os.EX_IOERR  # the parent starts another one
 EXIT_REFUSED = os.EX_DATAERR  # the file is not what it should be
+EXIT_NEWER = os.EX_PROTOCOL
 
 DEFERRED_SECONDS = 60.0
 DEFERRED_BYTES = 16 * SEGMENT
@@ -45,31 +46,41 @@ class Checkpointer:
         self._period = period
         self._sync_period = sync_period
         self._parent = os.getppid()
-        self._checkpoint = Checkpoint(SYSTEM_FILES, self._paths)
         self._pending_since: float | None = None
         self._synced = (0, 0)
+        self._sync_due = 0.0
+        self._checkpoint = Checkpoint(SYSTEM_FILES, self._paths, self._sync_if_due)
 
     def run(self) -> None:
         """Work until the parent closes its end of the pipe or is gone."""
         next_checkpoint = SYSTEM.monotonic() + self._period
         while not self._parent_done():
             self._sync()
-            if SYSTEM.monotonic() >= next_checkpoint or self._checkpoint.pending:
-                self._checkpoint.advance()
+            due = SYSTEM.monotonic() >= next_checkpoint
+            if due or self._checkpoint.pending is not None:
+                while self._checkpoint.advance() and self._checkpoint.more:
+                    self._sync_if_due()
                 self._escalate()
-                if SYSTEM.monotonic() >= next_checkpoint:
-                    next_checkpoint = SYSTEM.monotonic() + self._period
+            if due:
+                next_checkpoint = SYSTEM.monotonic() + self._period
         self._finish()
 
     def _parent_done(self) -> bool:
         readable, _, _ = select.select([0], [], [], min(self._sync_period, self._period))
         return (bool(readable) and not os.read(0, 4096)) or os.getppid() != self._parent
 
+    def _sync_if_due(self) -> None:
+        """Sync in the middle of a long checkpoint: a power cut must not cost more then."""
+        if SYSTEM.monotonic() >= self._sync_due:
+            self._sync()
+
     def _sync(self) -> None:
+        self._sync_due = SYSTEM.monotonic() + self._sync_period
         segments = SYSTEM_FILES.segments(self._paths.main)
         if not segments:
             return
-        state = (segments[-1][0], segments[-1][1].stat().st_size)
+        status = SYSTEM_FILES.path_stat(segments[-1][1])
+        state = (segments[-1][0], status.st_size if status else 0)
         if state == self._synced:
             return
         if state[0] != self._synced[0]:
@@ -113,7 +124,9 @@ def main() -> None:
         else:
             period, sync_period = map(float, mode)
             Checkpointer(Path(path), period, sync_period).run()
-    except StorageError as error:
+    except NewerFormatError as error:
+        _end(EXIT_NEWER, error)
+    except DamagedFileError as error:
         _end(EXIT_REFUSED, error)
     except BaseException as error:  # noqa: BLE001 - whatever HDF5 raised, the handle must not be closed
         _end(EXIT_FAULT, error)

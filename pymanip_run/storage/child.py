@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from pymanip_run.clock import SYSTEM
-from pymanip_run.errors import DamagedFileError, StorageError
+from pymanip_run.errors import DamagedFileError, NewerFormatError, StorageError
 from pymanip_run.storage.files import SYSTEM_FILES
 
 if TYPE_CHECKING:
@@ -25,13 +26,15 @@ logger = logging.getLogger(__name__)
 _PACKAGE_PARENT = str(Path(__file__).resolve().parents[2])
 _SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 MAX_WAIT = 60.0
+#: What the process says by its exit status.
+_REFUSALS = {os.EX_DATAERR: DamagedFileError, os.EX_PROTOCOL: NewerFormatError}
 
 
 class Child:
     """The checkpointer of one session.
 
     Nothing measured depends on it: without it the journal grows, and the next one goes on from
-    the last commit.
+    the last commit. With an infinite period there is none, and the file is brought up to date at the end.
     """
 
     def __init__(
@@ -40,9 +43,10 @@ class Child:
         self._paths = paths
         self._lock_fd = lock_fd
         self._arguments = [str(paths.main), str(period), str(sync_period)]
+        self._wanted = period < math.inf
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: IO[bytes] | None = None
-        self._wait = 1.0
+        self._wait = 0.5
         self._next_start = 0.0
 
     @property
@@ -52,8 +56,10 @@ class Child:
 
     def start(self) -> None:
         """Start the process; when that fails the journal still has everything."""
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        if not self._wanted:
+            return
         try:
+            self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
             self._process = _spawn(self._arguments, self._lock_fd, subprocess.PIPE, self._errors)
         except OSError as error:
             self._forget()
@@ -69,8 +75,9 @@ class Child:
         now = SYSTEM.monotonic()
         if now < self._next_start:
             return
+        lived_long = now > self._next_start + MAX_WAIT
+        self._wait = 1.0 if lived_long else min(MAX_WAIT, 2 * self._wait)
         self._next_start = now + self._wait
-        self._wait = min(MAX_WAIT, 2 * self._wait)
         if self._process is not None:
             logger.warning("the checkpointer ended (%s); starting another", self._last_words())
             self._forget()
@@ -99,10 +106,8 @@ class Child:
     def abandon(self) -> None:
         """Let go in a forked process: the checkpointer is the parent's."""
         if self._process is not None:
-            if self._process.stdin is not None:
-                os.close(self._process.stdin.fileno())
             self._process.returncode = 0  # not ours to wait for
-        self._process = None
+        self._forget()
 
     def _last_words(self) -> str:
         if self._errors is None or self._process is None:
@@ -124,7 +129,7 @@ def run_recovery(paths: SessionPaths, lock_fd: int, *, remove_lock: bool) -> str
 
     Raises
     ------
-    StorageError, OSError
+    DamagedFileError, NewerFormatError, StorageError, OSError
         If it cannot be done; the files are as before, or further on.
     """
     mode = ["close" if remove_lock else "recover"]
@@ -140,7 +145,7 @@ def run_recovery(paths: SessionPaths, lock_fd: int, *, remove_lock: bool) -> str
         errors.seek(0)
         if process.returncode:
             said = errors.read()[-2000:].decode(errors="replace").strip()
-            kind = DamagedFileError if process.returncode == os.EX_DATAERR else StorageError
+            kind = _REFUSALS.get(process.returncode, StorageError)
             raise kind(said or f"{paths.main}: the recovery ended with status {process.returncode}")
         return output.read().decode().strip()
 

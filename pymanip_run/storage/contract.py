@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+    from threading import RLock
 
     import numpy as np
     from numpy.typing import NDArray
@@ -84,10 +85,13 @@ class ReadableStore(Protocol):
 
 
 class WritableStore(ReadableStore, Protocol):
-    """Also records. Calls come one at a time (the recorder holds a lock) with increasing times.
+    """Also records. Rows come one at a time, their caller holds `lock`, with increasing times.
 
     What returned is safe against the death of this process; what raised is not stored at all.
     """
+
+    #: Makes stamping and storing one step; the other calls take it themselves.
+    lock: RLock
 
     def append_row(self, ns: int, names: tuple[str, ...], values: Sequence[float]) -> None:
         """Add one value to each of the variables."""

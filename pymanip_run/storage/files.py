@@ -9,18 +9,17 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import tempfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from pymanip_run.clock import SYSTEM
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["SYSTEM_FILES", "Files", "SessionPaths"]
 
 #: errno of a file system without locks (some network file systems).
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL}
+_COPY = 4 << 20
 
 
 class Files:
@@ -36,6 +35,7 @@ class Files:
     truncate = staticmethod(os.ftruncate)
     fdatasync = staticmethod(os.fdatasync)
     stat = staticmethod(os.fstat)
+    dup = staticmethod(os.dup)
 
     def open(self, path: Path, flags: int) -> int:
         """Open a file; created with mode 0666 less the umask."""
@@ -60,6 +60,41 @@ class Files:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             view = view[written:]
             offset += written
+
+    def read_whole(self, path: Path) -> bytes:
+        """Return the content of a file."""
+        fd = self.open(path, os.O_RDONLY)
+        try:
+            return self.pread(fd, self.size(fd), 0)
+        finally:
+            self.close(fd)
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Copy the first `length` bytes of an open file to another, which is empty."""
+        for offset in range(0, length, _COPY):
+            part = self.pread(source, min(_COPY, length - offset), offset)
+            self.write_all(target, part, offset)
+
+    def path_stat(self, path: Path) -> os.stat_result | None:
+        """Return the status of a file, None where there is none of that name."""
+        try:
+            return path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def exists(self, path: Path) -> bool:
+        """Tell whether there is a file of that name."""
+        return self.path_stat(path) is not None
+
+    def is_at(self, fd: int, path: Path) -> bool:
+        """Tell whether an open file is the one that has this name now."""
+        status = self.path_stat(path)
+        return status is not None and os.path.samestat(self.stat(fd), status)
+
+    def temporary(self) -> tuple[int, Path]:
+        """Create a file in the system's folder for temporary ones; return descriptor and path."""
+        fd, name = tempfile.mkstemp(suffix=".h5")
+        return fd, Path(name)
 
     def replace(self, source: Path, target: Path) -> None:
         """Rename `source` to `target` in one step, in place of an existing one."""
@@ -147,12 +182,9 @@ class SessionPaths:
         """A new session file before it takes its name."""
         return self._side(".tmp")
 
-    def damaged(self, path: Path) -> Path:
-        """Return a free name beside `path` under which a damaged copy is kept."""
-        number = 0
-        while (kept := path.with_name(f"{path.name}.damaged{number or ''}")).exists():
-            number += 1
-        return kept
+    def damaged(self, segment: int, number: int) -> Path:
+        """Return the name under which a damaged copy of a segment is kept, the `number`-th one."""
+        return self._side(f".wal.{segment}.damaged{number or ''}")
 
     def _side(self, suffix: str) -> Path:
         return self.main.with_name(self.main.name + suffix)

@@ -17,12 +17,14 @@ kind  name        payload
 5     attributes  JSON: ns, name, attributes
 6     event       JSON: ns, kind, source, text
 7     run         JSON: ns, index, attributes, texts
-8     array       u32 n, JSON of n bytes (ns, name, dtype, shape, python_type, parts), raw bytes
+8     array       u32 n, JSON of n bytes (ns, name, dtype, shape, python_type, id, parts), raw bytes
 9     array part  u64 array id, u32 number, raw bytes
 ====  ==========  ==============================================================================
 
 Large arrays come as parts followed by an array record without raw bytes, so that rows of other
-tasks pass between them; an array counts from its array record on.
+tasks pass between them; an array counts from its array record on. That record has the place of each
+part (segment, offset, length of the raw bytes), so a reader that began between them goes back; an
+id without parts says that the array was given up.
 
 A row-set is defined again in each block of 1 MiB in which it occurs, so a reader may begin in the
 middle of a segment by looking back to the start of the block, and a damaged definition costs little.
@@ -41,6 +43,7 @@ __all__ = [
     "MAGIC",
     "MAX_BODY",
     "PART",
+    "PART_HEAD",
     "SEGMENT",
     "Kind",
     "Position",
@@ -55,7 +58,7 @@ JOURNAL_VERSION: Final = 1
 
 HEAD: Final = struct.Struct("<4sIQI")
 CHECKED: Final = struct.Struct("<IQ")
-ROW_HEAD: Final = struct.Struct("<BIq")
+PART_HEAD: Final = struct.Struct("<BQI")
 
 BLOCK: Final = 1 << 20
 SEGMENT: Final = 64 << 20
@@ -148,3 +151,9 @@ def row_set_body(number: int, names: tuple[str, ...]) -> bytes:
 def row_struct(count: int) -> struct.Struct:
     """Return the layout of a row's body for `count` names: kind, row-set id, ns, values."""
     return struct.Struct(f"<BIq{count}d")
+
+
+def array_head(content: dict[str, Any]) -> bytes:
+    """Return what precedes the raw bytes in the body of an array."""
+    described = dump_json(content)
+    return bytes((Kind.ARRAY,)) + len(described).to_bytes(4, "little") + described

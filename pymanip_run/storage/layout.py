@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -12,11 +13,12 @@ import h5py
 import numpy as np
 
 from pymanip_run.clock import SYSTEM, iso_utc
-from pymanip_run.errors import DamagedFileError, NewerFormatError
+from pymanip_run.errors import DamagedFileError, NewerFormatError, PymanipError
 from pymanip_run.records import SessionInfo
 from pymanip_run.storage.journal import Position
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pymanip_run.storage.files import Files, SessionPaths
@@ -26,8 +28,10 @@ __all__ = [
     "FORMAT_VERSION",
     "Identity",
     "create",
+    "damage_is_said",
     "escape",
     "member",
+    "open_to_read",
     "read_identity",
     "read_info",
 ]
@@ -53,6 +57,9 @@ STATISTICS_DTYPE = np.dtype(
 TIME_UNITS = "seconds since 1970-01-01T00:00:00Z"
 CALENDAR = "proleptic_gregorian"
 
+_TO_ESCAPE = re.compile("[\0␛\ud800-\udfff]")
+_ESCAPED = re.compile("␛(␛|[0-9a-f]{4})")
+
 
 def escape(name: str) -> str:
     """Return the HDF5 link name of a name: ``/`` becomes ``%2F``; what looks like an escape is escaped."""
@@ -72,27 +79,64 @@ class Identity:
 
 def create(files: Files, paths: SessionPaths, uuid: UUID, title: str, position: Position) -> None:
     """Create an empty session file, complete and durable before it gets its name."""
-    files.unlink(paths.temporary)
-    with h5py.File(paths.temporary, "x", libver=LIBVER, locking=False) as h5:
+    fd = files.open(paths.temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+    try:
+        files.write_all(fd, _empty_file(uuid, title, position), 0)
+        files.fdatasync(fd)
+    except OSError:
+        files.unlink(paths.temporary)
+        raise
+    finally:
+        files.close(fd)
+    files.replace(paths.temporary, paths.main)
+    files.sync_directory(paths.main)
+
+
+def _empty_file(uuid: UUID, title: str, position: Position) -> bytes:
+    # In memory: nothing but the seam touches the disk.
+    with h5py.File("empty", "w", driver="core", backing_store=False, libver=LIBVER) as h5:
         h5.attrs["NX_class"] = "NXroot"
         h5.attrs["format"] = FORMAT
         h5.attrs["format_version"] = FORMAT_VERSION
         h5.attrs["session_uuid"] = str(uuid)
         h5.attrs["created"] = iso_utc(SYSTEM.time())
-        h5.attrs["title"] = title
+        h5.attrs["title"] = to_text(title)
         h5.attrs["wal_pos"] = np.array(position, "<u8")
         h5.attrs["transaction"] = np.uint64(0)
         for group in ("variables", "parameters", "metadata", "datasets", "runs"):
             h5.create_group(group)
         h5.create_dataset("events", (0,), EVENT_DTYPE, maxshape=(None,), chunks=(256,))
         h5.create_dataset("statistics", (0,), STATISTICS_DTYPE, maxshape=(None,), chunks=(64,))
-    fd = files.open(paths.temporary, os.O_RDWR)
+        h5.flush()
+        image: bytes = h5.id.get_file_image()
+        return image
+
+
+@contextmanager
+def damage_is_said(path: Path) -> Iterator[None]:
+    """Turn what HDF5 raises over a damaged file, of several types and in its own words, into our error.
+
+    Raises
+    ------
+    DamagedFileError
+        For every error that is not of the operating system.
+    """
     try:
-        files.fdatasync(fd)
-    finally:
-        files.close(fd)
-    files.replace(paths.temporary, paths.main)
-    files.sync_directory(paths.main)
+        yield
+    except (OSError, LookupError, RuntimeError, ValueError, TypeError) as error:
+        if isinstance(error, (PymanipError, IndexError)) or getattr(error, "errno", None):
+            raise
+        reason = error.args[0] if error.args else type(error).__name__
+        raise DamagedFileError(f"{path} is damaged: {reason}") from error
+
+
+def open_to_read(path: Path) -> Any:
+    """Open a session file that the caller holds under a shared lock.
+
+    HDF5 takes no lock, which it would refuse where there are none. The stdio driver keeps this apart from
+    handles of the same file that a script has open: HDF5 would share them, and refuse unlike locking.
+    """
+    return h5py.File(path, "r", driver="stdio", locking=False)
 
 
 def member(group: Any, name: str, kind: type = h5py.Group) -> Any:
@@ -122,9 +166,19 @@ def member(group: Any, name: str, kind: type = h5py.Group) -> Any:
     return item
 
 
-def text_of(value: Any) -> str:
-    """Return an HDF5 text attribute or element as str."""
+def raw_text(value: Any) -> str:
+    """Return an HDF5 text as it is written."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def text_of(value: Any) -> str:
+    """Return what :func:`to_text` was given, from an HDF5 text attribute or element."""
+    return _ESCAPED.sub(lambda m: "␛" if m[1] == "␛" else chr(int(m[1], 16)), raw_text(value))
+
+
+def to_text(text: str) -> str:
+    """Return a text without what an HDF5 text cannot have: NUL and lone surrogates, as ``␛0000``."""
+    return _TO_ESCAPE.sub(lambda m: "␛␛" if m[0] == "␛" else f"␛{ord(m[0]):04x}", text)
 
 
 def read_identity(h5: Any, path: Path) -> Identity:

@@ -40,7 +40,7 @@ class MemoryStore:
 
     def __init__(self, title: str = "") -> None:
         self._batch = Batch()
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._info = SessionInfo(str(uuid4()), 1, SYSTEM.time(), title, "")
         self._closed = False
 
@@ -52,7 +52,7 @@ class MemoryStore:
 
     def variables(self) -> dict[str, VariableInfo]:
         """Return descriptions and exact statistics of all variables."""
-        with self._lock:
+        with self.lock:
             statistics = self._batch.extend_statistics({})
             return {
                 name: VariableInfo(
@@ -63,27 +63,27 @@ class MemoryStore:
 
     def last_values(self) -> dict[str, tuple[float, float]]:
         """Return the last (timestamp, value) of every variable."""
-        with self._lock:
+        with self.lock:
             return self._batch.last_values()
 
     def read_series(self, name: str, window: Window) -> tuple[FloatArray, FloatArray]:
         """Return (timestamps, values) of shape (n,)."""
-        with self._lock:
+        with self.lock:
             return cut_series(self._batch.series(name), window)
 
     def parameters(self) -> dict[str, Parameter]:
         """Return all parameters."""
-        with self._lock:
+        with self.lock:
             return dict(self._batch.parameters)
 
     def metadata(self) -> dict[str, Any]:
         """Return all metadata."""
-        with self._lock:
+        with self.lock:
             return dict(self._batch.metadata)
 
     def datasets(self) -> dict[str, DatasetInfo]:
         """Return a summary of every dataset."""
-        with self._lock:
+        with self.lock:
             return {
                 name: dataset_info(name, None, records)
                 for name, records in self._batch.arrays.items()
@@ -91,7 +91,7 @@ class MemoryStore:
 
     def dataset_times(self, name: str) -> FloatArray:
         """Return the timestamps of the records, shape (n,)."""
-        with self._lock:
+        with self.lock:
             return np.array([r.ns / 1e9 for r in self._batch.arrays.get(name, ())], np.float64)
 
     def dataset_record(self, name: str, index: int) -> Any:
@@ -102,7 +102,7 @@ class MemoryStore:
         IndexError
             If there is none.
         """
-        with self._lock:
+        with self.lock:
             records = self._batch.arrays.get(name, [])
             if not 0 <= index < len(records):
                 raise IndexError(
@@ -112,12 +112,12 @@ class MemoryStore:
 
     def events(self, after_ns: int = 0) -> list[Event]:
         """Return the events later than `after_ns`."""
-        with self._lock:
+        with self.lock:
             return [e for e in self._batch.events if e.ns > after_ns]
 
     def runs(self) -> list[Run]:
         """Return all runs."""
-        with self._lock:
+        with self.lock:
             return [
                 as_run(i, run.attributes, run.texts) for i, run in sorted(self._batch.runs.items())
             ]
@@ -127,7 +127,7 @@ class MemoryStore:
     def append_row(self, ns: int, names: tuple[str, ...], values: Sequence[float]) -> None:
         """Add one value to each of the variables."""
         packed = struct.pack(f"<q{len(names)}d", ns, *values)
-        with self._lock:
+        with self.lock:
             self._check_open()
             self._batch.row_set(names).data += packed
 
@@ -145,7 +145,7 @@ class MemoryStore:
             record = ArrayRecord(
                 ns, str(kept.dtype), kept.shape, python_type, kept.nbytes, kept.copy
             )
-        with self._lock:
+        with self.lock:
             self._check_open()
             self._batch.arrays.setdefault(name, []).append(record)
 
@@ -153,27 +153,27 @@ class MemoryStore:
         self, ns: int, name: str, value: float | bool | str, unit: str | None
     ) -> None:
         """Set a parameter."""
-        with self._lock:
+        with self.lock:
             self._check_open()
             self._batch.parameters[name] = Parameter(value, ns, unit)
 
     def put_metadata(self, ns: int, name: str, value: Any) -> None:
         """Set a metadata item."""
         del ns
-        with self._lock:
+        with self.lock:
             self._check_open()
             self._batch.metadata[name] = value
 
     def put_attributes(self, ns: int, name: str, attributes: Mapping[str, Any]) -> None:
         """Set unit, label, format or period of a variable."""
         del ns
-        with self._lock:
+        with self.lock:
             self._check_open()
             self._batch.put_attributes(name, attributes)
 
     def append_event(self, event: Event) -> None:
         """Add an event."""
-        with self._lock:
+        with self.lock:
             self._check_open()
             self._batch.events.append(event)
 
@@ -182,7 +182,7 @@ class MemoryStore:
     ) -> None:
         """Set attributes and texts of a run."""
         del ns
-        with self._lock:
+        with self.lock:
             self._check_open()
             self._batch.put_run(index, attributes, texts)
 

@@ -10,13 +10,12 @@ import socket
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID, uuid4
 
-import h5py
-
 from pymanip_run.clock import SYSTEM, iso_local
 from pymanip_run.errors import DamagedFileError, SessionLockedError, StorageError
 from pymanip_run.storage import journal, layout, transaction
 from pymanip_run.storage.child import run_recovery
-from pymanip_run.storage.journal import HEAD, Position
+from pymanip_run.storage.decode import bodies
+from pymanip_run.storage.journal import Kind, Position
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,25 +52,29 @@ def open_for_writing(files: Files, paths: SessionPaths, title: str) -> Opened:
     StorageError
         If the folder is missing or not writable.
     """
-    if paths.main.exists():
-        check_is_session(files, paths.main)
+    try:
+        existed = files.exists(paths.main)
+    except OSError as error:
+        raise StorageError(f"{paths.main} cannot be reached: {error.strerror}") from error
+    if existed:
+        check_is_session(files, paths.main, writing=True)
     lock_fd = lock_session(files, paths)
     try:
         report = _recover(files, paths, lock_fd, title)
-        with h5py.File(paths.main, "r", locking=False) as h5:
+        with layout.damage_is_said(paths.main), layout.open_to_read(paths.main) as h5:
             identity = layout.read_identity(h5, paths.main)
     except BaseException as error:
         if not files.segments(paths.main):
             files.unlink(paths.lock)
         files.close(lock_fd)
         if isinstance(error, OSError) and not isinstance(error, StorageError):
-            raise DamagedFileError(f"{paths.main}: {error}") from error
+            raise StorageError(f"{paths.main}: {error}") from error
         raise
     segment, offset = identity.position
     return Opened(lock_fd, identity.uuid, segment + 1 if offset else segment, report)
 
 
-def check_is_session(files: Files, path: Path) -> None:
+def check_is_session(files: Files, path: Path, *, writing: bool = False) -> None:
     """Refuse at a glance what cannot be a session.
 
     Raises
@@ -79,12 +82,13 @@ def check_is_session(files: Files, path: Path) -> None:
     DamagedFileError
         If the file is empty, not HDF5, or HDF5 that a session cannot be.
     StorageError
-        If it cannot be read.
+        If it cannot be read, or not written either.
     """
     try:
-        fd = files.open(path, os.O_RDONLY)
+        fd = files.open(path, os.O_RDWR if writing else os.O_RDONLY)
     except OSError as error:
-        raise StorageError(f"{path} cannot be read: {error.strerror}") from error
+        wanted = "written" if writing else "read"
+        raise StorageError(f"{path} cannot be {wanted}: {error.strerror}") from error
     try:
         superblock = files.pread(fd, transaction.SUPERBLOCK_SIZE, 0)
     except OSError as error:
@@ -108,7 +112,8 @@ def lock_session(files: Files, paths: SessionPaths) -> int:
     while True:
         fd = _open_lock(files, paths)
         if files.try_lock(fd, exclusive=True):
-            if _is_current(files, fd, paths.lock):
+            # Its last owner may have removed it meanwhile.
+            if files.is_at(fd, paths.lock):
                 break
         else:
             holder = _read_holder(files, fd)
@@ -121,8 +126,13 @@ def lock_session(files: Files, paths: SessionPaths) -> int:
             SYSTEM.pause(0.02)
         files.close(fd)
     content = {"pid": os.getpid(), "host": socket.gethostname(), "since": iso_local(SYSTEM.time())}
-    files.truncate(fd, 0)
-    files.pwrite(fd, json.dumps(content).encode(), 0)
+    try:
+        files.truncate(fd, 0)
+        files.write_all(fd, json.dumps(content).encode(), 0)
+    except OSError as error:
+        files.unlink(paths.lock)
+        files.close(fd)
+        raise StorageError(f"{paths.lock} cannot be written: {error.strerror}") from error
     return fd
 
 
@@ -139,14 +149,6 @@ def _open_lock(files: Files, paths: SessionPaths) -> int:
                 f"the folder {paths.main.parent} is not writable ({error.strerror})"
             ) from error
         raise StorageError(f"{paths.lock} cannot be opened: {error.strerror}") from error
-
-
-def _is_current(files: Files, fd: int, path: Path) -> bool:
-    """Tell whether the locked file is still the one of that name: its last owner may have removed it."""
-    try:
-        return os.path.samestat(files.stat(fd), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 def _read_holder(files: Files, fd: int) -> dict[str, object]:
@@ -184,27 +186,17 @@ def _locked_message(paths: SessionPaths, holder: dict[str, object]) -> str:
 def _recover(files: Files, paths: SessionPaths, lock_fd: int, title: str) -> str:
     """Make the session file complete, or create it; return the report of a recovery."""
     segments = files.segments(paths.main)
-    if not paths.main.exists():
+    if not files.exists(paths.main):
         uuid = (_journal_uuid(files, segments[0][1]) if segments else None) or uuid4()
         layout.create(files, paths, uuid, title, Position(segments[0][0] if segments else 1, 0))
-    if not segments and not paths.redo.exists():
+    if not segments and not files.exists(paths.redo):
         return ""
     return run_recovery(paths, lock_fd, remove_lock=False)
 
 
 def _journal_uuid(files: Files, path: Path) -> UUID | None:
     """Return the session's uuid from the header of a segment, for a file that a power cut took away."""
-    fd = files.open(path, os.O_RDONLY)
-    try:
-        data = files.pread(fd, journal.BLOCK, 0)
-    finally:
-        files.close(fd)
-    if len(data) < HEAD.size:
-        return None
-    head = HEAD.unpack_from(data)
-    body = data[HEAD.size : HEAD.size + head[1]]
-    return (
-        UUID(journal.load_json(body[1:])["session_uuid"])
-        if journal.valid_body(head, body)
-        else None
-    )
+    for kind, body in bodies(files.read_whole(path)[: journal.BLOCK]):
+        if kind == Kind.HEADER:
+            return UUID(journal.load_json(body[1:])["session_uuid"])
+    return None

@@ -48,6 +48,8 @@ class Overlay(io.RawIOBase):
         self.committed = committed
         self.length = committed
         self.appended = False
+        #: The error of a read or write: what HDF5 believes is then not what is there.
+        self.failed: OSError | None = None
         self._position = 0
         self._pages: dict[int, bytearray] = {}
 
@@ -80,7 +82,7 @@ class Overlay(io.RawIOBase):
         view = memoryview(buffer).cast("B")
         start = self._position
         stop = max(start, min(start + len(view), self.length))
-        data = self._files.pread(self.fd, stop - start, start)
+        data = self._read(stop - start, start)
         view[: len(data)] = data
         view[len(data) : stop - start] = bytes(stop - start - len(data))
         for number in self._touched(start, min(stop, self.committed)):
@@ -101,8 +103,7 @@ class Overlay(io.RawIOBase):
             low, high = max(start, number * PAGE), min(start + inside, (number + 1) * PAGE)
             page[low - number * PAGE : high - number * PAGE] = view[low - start : high - start]
         if inside < len(view):
-            self._files.write_all(self.fd, view[inside:], start + inside)
-            self.appended = True
+            self._append(view[inside:], start + inside)
         self._position = stop
         self.length = max(self.length, stop)
         return len(view)
@@ -111,13 +112,32 @@ class Overlay(io.RawIOBase):
         """Set the logical length; the committed part of the file keeps its own."""
         size = self._position if size is None else size
         if size > self.committed and size != self._files.size(self.fd):
-            self._files.truncate(self.fd, size)
+            try:
+                self._files.truncate(self.fd, size)
+            except OSError as error:
+                self.failed = error
+                raise
             self.appended = True
         self.length = size
         return size
 
     def flush(self) -> None:
         """Do nothing: only a transaction makes things durable."""
+
+    def _read(self, size: int, offset: int) -> bytes:
+        try:
+            return self._files.pread(self.fd, size, offset)
+        except OSError as error:
+            self.failed = error
+            raise
+
+    def _append(self, view: memoryview, offset: int) -> None:
+        try:
+            self._files.write_all(self.fd, view, offset)
+        except OSError as error:
+            self.failed = error
+            raise
+        self.appended = True
 
     # -- what a transaction asks ----------------------------------------------------------------
 
@@ -130,13 +150,23 @@ class Overlay(io.RawIOBase):
         return bytes(buffer[:got])
 
     def changes(self) -> list[Change]:
-        """Return the runs of bytes below the committed end that differ from the file, by offset."""
+        """Return the runs of bytes below the committed end that differ from the file.
+
+        By offset, but for the first page, which comes last and as one run: it has the superblock and
+        the root group, so whoever opens a file that a kill left between two writes finds either
+        the old pair or the new one.
+        """
         runs: list[Change] = []
-        for first, count in _stretches(sorted(self._pages)):
-            new = b"".join(bytes(self._pages[first + i]) for i in range(count))
-            old = self._files.pread(self.fd, len(new), first * PAGE)
-            runs += _differences(first * PAGE, old, new)
+        for first, count in _stretches(sorted(self._pages.keys() - {0})):
+            runs += self._changed(first, count, _BRIDGE)
+        if 0 in self._pages:
+            runs += self._changed(0, 1, PAGE)
         return runs
+
+    def _changed(self, first: int, count: int, bridge: int) -> list[Change]:
+        new = b"".join(bytes(self._pages[first + i]) for i in range(count))
+        old = self._files.pread(self.fd, len(new), first * PAGE)
+        return _differences(first * PAGE, old, new, bridge)
 
     def settle(self, committed: int) -> None:
         """Forget the changed pages: the file now holds them, and `committed` bytes are committed."""
@@ -148,7 +178,7 @@ class Overlay(io.RawIOBase):
         page = self._pages.get(number)
         if page is None:
             size = min(PAGE, self.committed - number * PAGE)
-            page = bytearray(self._files.pread(self.fd, size, number * PAGE))
+            page = bytearray(self._read(size, number * PAGE))
             self._pages[number] = page
         return page
 
@@ -168,11 +198,11 @@ def _stretches(numbers: list[int]) -> list[tuple[int, int]]:
     return result
 
 
-def _differences(offset: int, old: bytes, new: bytes) -> list[Change]:
+def _differences(offset: int, old: bytes, new: bytes, bridge: int) -> list[Change]:
     where = np.flatnonzero(np.frombuffer(old, np.uint8) != np.frombuffer(new, np.uint8))
     if not len(where):
         return []
-    breaks = np.flatnonzero(np.diff(where) > _BRIDGE)
+    breaks = np.flatnonzero(np.diff(where) > bridge)
     starts = where[np.concatenate(([0], breaks + 1))].tolist()
     stops = where[np.concatenate((breaks, [len(where) - 1]))].tolist()
     return [Change(offset + a, new[a : b + 1]) for a, b in zip(starts, stops, strict=True)]

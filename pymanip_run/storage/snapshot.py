@@ -7,18 +7,15 @@ moment of a read, during which the checkpointer at most puts its next in-place c
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import h5py
 import numpy as np
 
 from pymanip_run.clock import SYSTEM
-from pymanip_run.errors import DamagedFileError, StorageError
+from pymanip_run.errors import StorageError
 from pymanip_run.records import (
     DatasetInfo,
     Description,
@@ -37,12 +34,14 @@ from pymanip_run.storage.append import read_statistics
 from pymanip_run.storage.batch import Batch, as_run, cut_series, dataset_info
 from pymanip_run.storage.files import SYSTEM_FILES, Files, SessionPaths
 from pymanip_run.storage.opening import check_is_session
+from pymanip_run.storage.overlay import PAGE
 from pymanip_run.storage.tail import JournalReader
 from pymanip_run.storage.transaction import Applied
 from pymanip_run.storage.values import decode_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 __all__ = ["SnapshotStore"]
 
@@ -51,11 +50,11 @@ TRIES = 50
 
 
 class _Key(NamedTuple):
-    """Changes whenever the session file does."""
+    """Changes with every transaction, and not with what is appended before one is committed."""
 
     inode: int
-    size: int
-    mtime_ns: int
+    #: Superblock and root group, where the number of the transaction stands.
+    head: bytes
 
 
 @dataclass(slots=True)
@@ -84,7 +83,7 @@ class _View:
     def h5(self) -> Any:
         """The open HDF5 file."""
         if self._h5 is None:
-            self._h5 = _open_h5(self.base.source)
+            self._h5 = layout.open_to_read(self.base.source)
         return self._h5
 
     def close(self) -> None:
@@ -109,7 +108,7 @@ class SnapshotStore:
         self._path = path
         self._reading = threading.RLock()
         self._base: _Base | None = None
-        if not path.exists():
+        if not files.exists(path):
             raise FileNotFoundError(2, "there is no session file of this name", str(path))
         check_is_session(files, path)
         with self._view():
@@ -239,7 +238,8 @@ class SnapshotStore:
             fd, state = self._settled()
             view = _View(state)
             try:
-                yield view
+                with layout.damage_is_said(self._path):
+                    yield view
             finally:
                 view.close()
                 self._let_go(fd)
@@ -277,7 +277,7 @@ class SnapshotStore:
                 raise StorageError(
                     f"{self._path} is locked by a program that changes it; try again later"
                 )
-            if os.path.samestat(self._files.stat(fd), self._path.stat()):
+            if self._files.is_at(fd, self._path):
                 return fd
             self._files.close(fd)  # replaced meanwhile
         raise StorageError(f"{self._path} is being replaced all the time; try again later")
@@ -290,11 +290,10 @@ class SnapshotStore:
         key = self._key(fd)
         if self._base is None or self._base.key != key:
             self._forget()
-            self._base = self._load(fd, key)
+            with layout.damage_is_said(self._path):
+                self._base = self._load(fd, key)
         self._base.reader.read(self._base.batch)
-        unchanged = self._key(fd) == key and os.path.samestat(
-            self._files.stat(fd), self._path.stat()
-        )
+        unchanged = self._key(fd) == key and self._files.is_at(fd, self._path)
         return self._base if unchanged else None
 
     def _forget(self) -> None:
@@ -305,13 +304,12 @@ class SnapshotStore:
             self._base = None
 
     def _key(self, fd: int) -> _Key:
-        status = self._files.stat(fd)
-        return _Key(status.st_ino, status.st_size, status.st_mtime_ns)
+        return _Key(self._files.stat(fd).st_ino, self._files.pread(fd, PAGE, 0))
 
     def _load(self, fd: int, key: _Key) -> _Base:
         source = self._repaired(fd)
         try:
-            h5 = _open_h5(source)
+            h5 = layout.open_to_read(source)
             try:
                 identity = layout.read_identity(h5, self._path)
                 reader = JournalReader(
@@ -336,17 +334,12 @@ class SnapshotStore:
             return self._path
         if redo.state(self._files, fd) is not Applied.PARTLY:
             return self._path
-        copy, name = tempfile.mkstemp(suffix=".h5")
+        copy, path = self._files.temporary()
         try:
             transaction.copy_applied(self._files, fd, copy, redo)
+        except BaseException:
+            self._files.unlink(path)
+            raise
         finally:
             self._files.close(copy)
-        return Path(name)
-
-
-def _open_h5(path: Path) -> Any:
-    try:
-        # Our own shared lock is held already, and HDF5 would refuse where locks do not exist.
-        return h5py.File(path, "r", locking=False)
-    except OSError as error:
-        raise DamagedFileError(f"{path} is damaged: {error}") from error
+        return path

@@ -10,24 +10,20 @@ import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from pymanip_run.errors import DamagedFileError, NewerFormatError
-from pymanip_run.records import Event, Parameter
 from pymanip_run.storage import journal
-from pymanip_run.storage.batch import ArrayRecord, Batch
-from pymanip_run.storage.journal import BLOCK, HEAD, MAGIC, ROW_HEAD, Kind, Position
+from pymanip_run.storage.decode import add_array, apply_content, array_content, as_array, bodies
+from pymanip_run.storage.journal import BLOCK, HEAD, MAGIC, PART_HEAD, Kind, Position
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from pymanip_run.storage.batch import Batch
     from pymanip_run.storage.files import Files, SessionPaths
 
 __all__ = ["Findings", "JournalReader", "Piece"]
 
 READ = 4 << 20
 _ID = struct.Struct("<I")
-PART_HEAD = struct.Struct("<BQI")
 
 
 @dataclass(slots=True)
@@ -35,11 +31,11 @@ class Findings:
     """What a reading of the journal found besides good records."""
 
     records: int = 0
-    #: Records known to be missing, from the gaps in the sequence.
+    #: Records known to be missing: gaps in the sequence, rows whose names are lost, arrays without a part.
     lost: int = 0
     #: (segment, offset, length) of bytes that are no record but have records behind them.
     damaged: list[tuple[int, int, int]] = field(default_factory=list)
-    #: Bytes after the last record of all: a call that was cut short, never acknowledged.
+    #: Bytes after the last record of all: a call under way, or cut short and never acknowledged.
     torn: int = 0
 
 
@@ -64,10 +60,12 @@ class JournalReader:
         self._uuid = uuid
         self._open: dict[int, int] = {}
         self._row_sets: dict[int, tuple[str, ...]] = {}
-        self._orphans: dict[int, list[bytes]] = {}
-        self._parts: dict[int, list[tuple[int, Piece]]] = {}
+        self._begun = False
         self._sequence: int | None = None
-        self._learnt: dict[int, int] = {}
+        #: Up to where a segment was searched for definitions, once one was missing.
+        self._searched: dict[int, int] = {}
+        #: Parts of arrays whose own record did not come yet: id → {number: segment}.
+        self._unfinished: dict[int, dict[int, int]] = {}
         self.position = start
         self.findings = Findings()
 
@@ -86,9 +84,21 @@ class JournalReader:
                 except FileNotFoundError:
                     continue  # checkpointed and removed since the listing
 
-    def segment_numbers(self) -> list[int]:
-        """Return the numbers of the open segments, in order."""
-        return sorted(self._open)
+    def look_back(self) -> None:
+        """Find the arrays that are under way at the position, from what is left of the journal before it."""
+        for number, path in self._files.segments(self._paths.main):
+            if number <= self.position.segment:
+                stop = self.position.offset if number == self.position.segment else None
+                for kind, body in bodies(self._files.read_whole(path)[:stop]):
+                    if kind == Kind.ARRAY_PART:
+                        _, array_id, part = PART_HEAD.unpack_from(body)
+                        self._unfinished.setdefault(array_id, {})[part] = number
+                    elif kind == Kind.ARRAY:
+                        self._unfinished.pop(array_content(body)[0].get("id", -1), None)
+
+    def segments_in_use(self) -> set[int]:
+        """Return the segments with parts of arrays that are under way."""
+        return {number for parts in self._unfinished.values() for number in parts.values()}
 
     def release(self, before: int) -> None:
         """Close the segments with smaller numbers; array pieces in them can no longer be read."""
@@ -112,7 +122,7 @@ class JournalReader:
         """
         self.open_segments()
         budget = limit
-        for number in self.segment_numbers():
+        for number in sorted(self._open):
             if number < self.position.segment:
                 continue
             if number > self.position.segment:
@@ -134,21 +144,18 @@ class JournalReader:
     ) -> bool:
         fd = self._open[number]
         offset = start = self.position.offset
-        if number not in self._learnt:
-            self._learn(fd, number, offset - offset % BLOCK, offset)
+        if not self._begun:
+            # The row-sets in use were defined in this block of the journal.
+            self._learn(fd, offset - offset % BLOCK, offset)
+            self._begun = True
         while True:
-            data = self._files.pread(fd, READ, offset)
-            used = self._decode(batch, data, fd, offset)
-            if self._orphans:
-                if self._learnt[number]:
-                    self._learn(fd, number, 0, self._learnt[number])
-                self._adopt_orphans(batch)
+            used = (
+                self._decode(batch, self._files.pread(fd, READ, offset), fd, offset)
+                or self._decode_one(batch, fd, offset)
+                or self._skip_damage(batch, fd, number, offset, is_last=is_last)
+            )
             if not used:
-                used = self._decode_long(batch, fd, offset, len(data))
-            if not used:
-                used = self._skip_damage(fd, number, offset, is_last=is_last)
-                if not used:
-                    return False
+                return False
             offset += used
             self.position = Position(number, offset)
             if budget is not None and offset - start >= budget:
@@ -172,24 +179,28 @@ class JournalReader:
             if body[0] == Kind.ROW:
                 row_id = _ID.unpack_from(body, 1)[0]
                 if row_id != current_id:
-                    names = self._row_sets.get(row_id)
+                    names = self._row_sets.get(row_id) or self._search(fd, row_id)
                     current_id, current = row_id, None if names is None else batch.row_set(names)
                 if current is not None and len(body) == 13 + 8 * len(current.names):
                     current.data += body[5:]
-                elif current is None:
-                    self._orphans.setdefault(row_id, []).append(bytes(body))
+                else:
+                    self.findings.lost += 1
             else:
                 current_id = -1
+                if body[0] == Kind.HEADER and head[2] == 1:
+                    # Another run: its row-sets are numbered anew, and nothing of the last one is under way.
+                    self._row_sets.clear()
+                    self._unfinished.clear()
                 self._apply(batch, body, Piece(fd, base + offset + HEAD.size, len(body)))
             offset = stop
         return offset
 
-    def _decode_long(self, batch: Batch, fd: int, offset: int, available: int) -> int:
-        """Decode a record that is longer than one read; 0 when there is none."""
-        if available < READ:
+    def _decode_one(self, batch: Batch, fd: int, offset: int) -> int:
+        """Decode the one record at `offset`, which may be longer than a read; 0 when there is none."""
+        head = self._files.pread(fd, HEAD.size, offset)
+        if len(head) < HEAD.size:
             return 0
-        data = self._files.pread(fd, HEAD.size, offset)
-        magic, length, _, _ = HEAD.unpack(data)
+        magic, length, _, _ = HEAD.unpack(head)
         if magic != MAGIC or offset + HEAD.size + length > self._files.size(fd):
             return 0
         return self._decode(batch, self._files.pread(fd, HEAD.size + length, offset), fd, offset)
@@ -200,16 +211,34 @@ class JournalReader:
         self._sequence = sequence
         self.findings.records += 1
 
-    def _skip_damage(self, fd: int, number: int, offset: int, *, is_last: bool) -> int:
+    def _skip_damage(
+        self, batch: Batch, fd: int, number: int, offset: int, *, is_last: bool
+    ) -> int:
         """Return the distance to the next valid record behind bytes that are none; 0 at the end."""
         following = self._find_record(fd, offset + 1)
-        if following is None:
-            rest = self._files.size(fd) - offset
-            if is_last:
-                self.findings.torn = rest
-            return 0
-        self.findings.damaged.append((number, offset, following - offset))
-        return following - offset
+        if following is not None:
+            # A record that was being written when it was looked at is whole once another follows it.
+            if used := self._decode_one(batch, fd, offset):
+                return used
+            self.findings.damaged.append((number, offset, following - offset))
+            return following - offset
+        rest = self._files.size(fd) - offset
+        if is_last:
+            self.findings.torn = rest
+        elif rest:
+            self.findings.damaged.append((number, offset, rest))
+        return 0
+
+    def ends_damaged(self) -> bool:
+        """Tell whether the last bytes are more than a record that was cut short. Only when nobody writes."""
+        if not self.findings.torn:
+            return False
+        fd = self._open[self.position.segment]
+        data = self._files.pread(fd, HEAD.size, self.position.offset)
+        if len(data) < HEAD.size:
+            return not MAGIC.startswith(data[: len(MAGIC)])
+        magic, length, _, _ = HEAD.unpack(data)
+        return bool(magic != MAGIC or length <= self.findings.torn - HEAD.size)
 
     def _find_record(self, fd: int, offset: int) -> int | None:
         size = self._files.size(fd)
@@ -235,19 +264,21 @@ class JournalReader:
             return False
         return journal.valid_body(head, self._files.pread(fd, head[1], offset + HEAD.size))
 
-    def _learn(self, fd: int, number: int, start: int, stop: int) -> None:
-        """Learn the row-sets that are defined before the position; see the journal's format."""
-        self._learnt[number] = start
-        data = self._files.pread(fd, stop - start, start)
-        found = data.find(MAGIC)
-        while found >= 0:
-            body_at = found + HEAD.size
-            if body_at < len(data) and data[body_at] == Kind.ROW_SET:
-                head = HEAD.unpack_from(data, found)
-                body = data[body_at : body_at + head[1]]
-                if journal.valid_body(head, body):
-                    self._define(memoryview(body))
-            found = data.find(MAGIC, found + 1)
+    def _learn(self, fd: int, start: int, stop: int) -> None:
+        """Learn the row-sets that are defined in a stretch."""
+        for kind, body in bodies(self._files.pread(fd, stop - start, start)):
+            if kind == Kind.ROW_SET:
+                self._define(body)
+
+    def _search(self, fd: int, row_id: int) -> tuple[str, ...] | None:
+        """Return the names of a row-set whose definition was lost, from another one in the segment."""
+        known, size = self._searched.get(fd, 0), self._files.size(fd)
+        if size > known:
+            before = dict(self._row_sets)
+            self._learn(fd, known, size)
+            self._row_sets |= before
+            self._searched[fd] = size
+        return self._row_sets.get(row_id)
 
     # -- one record -----------------------------------------------------------------------------
 
@@ -259,35 +290,58 @@ class JournalReader:
             self._array(batch, body, where)
         elif kind == Kind.ARRAY_PART:
             _, array_id, part = PART_HEAD.unpack_from(body)
-            piece = Piece(where.fd, where.offset + PART_HEAD.size, where.length - PART_HEAD.size)
-            self._parts.setdefault(array_id, []).append((part, piece))
+            self._unfinished.setdefault(array_id, {})[part] = self.position.segment
         else:
             apply_content(batch, kind, journal.load_json(body[1:]), self._uuid)
 
     def _define(self, body: memoryview) -> None:
         self._row_sets[_ID.unpack_from(body, 1)[0]] = tuple(journal.load_json(body[5:]))
 
-    def _adopt_orphans(self, batch: Batch) -> None:
-        """Place the rows whose definition was found later than they were."""
-        for row_id in self._orphans.keys() & self._row_sets.keys():
-            names = self._row_sets[row_id]
-            for orphan in self._orphans.pop(row_id):
-                if len(orphan) == 13 + 8 * len(names):
-                    batch.row_set(names).data += orphan[5:]
-
     def _array(self, batch: Batch, body: memoryview, where: Piece) -> None:
-        size = _ID.unpack_from(body, 1)[0]
-        content = journal.load_json(body[5 : 5 + size])
-        if "parts" in content:
-            found = dict(self._parts.pop(content["id"], []))
-            if len(found) != content["parts"]:
+        content, size = array_content(body)
+        if "id" in content:
+            found = self._unfinished.pop(content["id"], {})
+            if "parts" not in content:
+                return  # given up
+            pieces = self._pieces(content["id"], content["parts"], found)
+            if pieces is None:
                 self.findings.lost += 1
                 return
-            pieces = [found[i] for i in sorted(found)]
         else:
             pieces = [Piece(where.fd, where.offset + 5 + size, where.length - 5 - size)]
         add_array(batch, content, lambda: self._load(pieces, content["dtype"], content["shape"]),
                   sum(piece.length for piece in pieces))  # fmt: skip
+
+    def _pieces(
+        self, array_id: int, places: list[list[int]], found: dict[int, int]
+    ) -> list[Piece] | None:
+        """Return where the parts of an array are; None when one is lost."""
+        pieces = []
+        for number, (segment, offset, length) in enumerate(places):
+            fd = self._segment(segment)
+            # Parts before the position where we began were not looked at yet.
+            if fd is None or not (number in found or self._is_part(fd, offset, array_id, number)):
+                return None
+            pieces.append(Piece(fd, offset + HEAD.size + PART_HEAD.size, length))
+        return pieces
+
+    def _is_part(self, fd: int, offset: int, array_id: int, number: int) -> bool:
+        head = self._files.pread(fd, HEAD.size, offset)
+        if len(head) < HEAD.size:
+            return False
+        fields = HEAD.unpack(head)
+        body = self._files.pread(fd, fields[1], offset + HEAD.size)
+        wanted = PART_HEAD.pack(Kind.ARRAY_PART, array_id, number)
+        return body.startswith(wanted) and journal.valid_body(fields, body)
+
+    def _segment(self, number: int) -> int | None:
+        """Return an open segment, also one before the position."""
+        if number not in self._open:
+            try:
+                self._open[number] = self._files.open(self._paths.segment(number), os.O_RDONLY)
+            except FileNotFoundError:
+                return None
+        return self._open[number]
 
     def _load(self, pieces: list[Piece], dtype: Any, shape: list[int]) -> NDArray[Any] | str:
         raw = bytearray(sum(piece.length for piece in pieces))
@@ -297,82 +351,4 @@ class JournalReader:
             if got != piece.length:
                 raise OSError(f"the journal ends inside an array at {piece.offset}")
             offset += piece.length
-        if dtype == "text":
-            return bytes(raw).decode("utf-8", "surrogatepass")
-        return np.frombuffer(raw, decode_dtype(dtype)).reshape(shape)
-
-
-def encode_dtype(dtype: np.dtype[Any]) -> Any:
-    """Return a dtype as JSON can hold it."""
-    return np.lib.format.dtype_to_descr(dtype)
-
-
-def decode_dtype(description: Any) -> np.dtype[Any]:
-    """Return what :func:`encode_dtype` wrote."""
-
-    def with_tuples(item: Any) -> Any:
-        if isinstance(item, list):
-            return [
-                tuple(tuple(x) if i == 2 else with_tuples(x) for i, x in enumerate(f)) for f in item
-            ]
-        return item
-
-    return np.lib.format.descr_to_dtype(with_tuples(description))
-
-
-def add_array(batch: Batch, content: dict[str, Any], load: Any, nbytes: int) -> None:
-    """Add a dataset's record to a batch."""
-    dtype = content["dtype"]
-    shown = "str" if dtype == "text" else str(decode_dtype(dtype))
-    record = ArrayRecord(
-        content["ns"], shown, tuple(content["shape"]), content["python_type"], nbytes, load
-    )
-    batch.arrays.setdefault(content["name"], []).append(record)
-
-
-def apply_content(batch: Batch, kind: int, content: dict[str, Any], uuid: str = "") -> None:
-    """Add a record whose body is JSON to a batch."""
-    match kind:
-        case Kind.HEADER:
-            check_header(content, uuid)
-        case Kind.PARAMETER:
-            batch.parameters[content["name"]] = Parameter(
-                content["value"], content["ns"], content.get("unit")
-            )
-        case Kind.METADATA:
-            batch.metadata[content["name"]] = content["value"]
-        case Kind.ATTRIBUTES:
-            batch.put_attributes(content["name"], content["attributes"])
-        case Kind.EVENT:
-            batch.events.append(
-                Event(content["ns"], content["kind"], content["source"], content["text"])
-            )
-        case Kind.RUN:
-            batch.put_run(content["index"], content["attributes"], content["texts"])
-        case _:
-            raise NewerFormatError(
-                f"the journal has records of kind {kind}, which this version does not know"
-            )
-
-
-def check_header(content: dict[str, Any], uuid: str) -> None:
-    """Refuse a segment of a newer format.
-
-    Raises
-    ------
-    NewerFormatError
-        If a newer version wrote it.
-    DamagedFileError
-        If it belongs to another session.
-    """
-    if content.get("version", 0) > journal.JOURNAL_VERSION:
-        raise NewerFormatError(
-            f"the journal was written in format {content['version']}, this version reads up to {journal.JOURNAL_VERSION}"
-        )
-    if uuid and content.get("session_uuid") != uuid:
-        raise DamagedFileError(
-            "the journal beside the file belongs to another session; move it elsewhere"
-        )
-
-
-__all__ += ["ROW_HEAD", "add_array", "apply_content", "decode_dtype", "encode_dtype"]
+        return as_array(raw, dtype, shape)

@@ -52,8 +52,6 @@ _HEAD = struct.Struct("<IQ16sQQIIQI")
 _RUN = struct.Struct("<QQ")
 
 LOCK_WAIT = 0.05
-COPY = 4 << 20
-
 SUPERBLOCK_SIZE = 48
 _IDENTITY_BYTES = 1 << 20
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -121,14 +119,12 @@ def commit(files: Files, paths: SessionPaths, overlay: Overlay, number: int, uui
     OSError
         If something could not be written; the old state is then still the committed one.
     """
+    if overlay.failed is not None:
+        raise overlay.failed
     length = superblock_length(overlay.peek(0, SUPERBLOCK_SIZE))
     if overlay.appended:
         files.fdatasync(overlay.fd)
     changes = overlay.changes()
-    # The superblock goes last: until then every reader finds the old root and the old length.
-    changes = [c for c in changes if c.offset >= SUPERBLOCK_SIZE] + [
-        c for c in changes if c.offset < SUPERBLOCK_SIZE
-    ]
     redo = Redo(
         number, uuid, overlay.committed, length,
         crc_before=_crc_in_place(files, overlay.fd, changes),
@@ -175,24 +171,16 @@ def replace_with_copy(files: Files, paths: SessionPaths, fd: int, redo: Redo) ->
 
 def copy_applied(files: Files, fd: int, target: int, redo: Redo) -> None:
     """Write to the empty file `target` what `fd` becomes when the transaction is carried out."""
-    for offset in range(0, redo.length_after, COPY):
-        files.write_all(
-            target, files.pread(fd, min(COPY, redo.length_after - offset), offset), offset
-        )
+    files.copy(fd, target, redo.length_after)
     _write_changes(files, target, redo)
 
 
 def read_redo(files: Files, path: Path) -> Redo | None:
     """Return the transaction in a redo file, None when there is none or it was not completed."""
     try:
-        fd = files.open(path, os.O_RDONLY)
+        return _parse_redo(files.read_whole(path))
     except FileNotFoundError:
         return None
-    try:
-        data = files.pread(fd, files.size(fd), 0)
-    finally:
-        files.close(fd)
-    return _parse_redo(data)
 
 
 def _parse_redo(data: bytes) -> Redo | None:
@@ -221,7 +209,7 @@ def _write_redo(files: Files, path: Path, redo: Redo) -> None:
         len(redo.changes), redo.number, redo.uuid.bytes, redo.length_before, redo.length_after,
         redo.crc_before, redo.crc_after, len(payload), crc32(payload),
     )  # fmt: skip
-    new = not path.exists()
+    new = not files.exists(path)
     fd = files.open(path, os.O_RDWR | os.O_CREAT)
     try:
         files.write_all(fd, _MAGIC + crc32(head).to_bytes(4, "little") + head + payload, 0)

@@ -26,12 +26,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pymanip_run.records import clean_text
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["MAX_RECORD_BYTES", "decode_value", "encode_value"]
 
 MAX_RECORD_BYTES = 2**32 - 1
+#: HDF5 has 32, and one is that of the records.
+MAX_DIMENSIONS = 31
 _SCALARS: dict[type, str] = {bool: "bool", int: "int", float: "float", complex: "complex"}
 
 
@@ -65,7 +69,8 @@ def _encode(name: str, value: Any) -> tuple[NDArray[np.generic] | str, str | Non
     if kind in _SCALARS and not (kind is int and not -(2**63) <= value < 2**63):
         return np.asarray(value), _SCALARS[kind]
     if kind is str:
-        return value, "str"
+        # JSON spells out what HDF5 texts cannot hold: NUL and lone surrogates.
+        return (value, "str") if clean_text(value) == value else (json.dumps(value), "json")
     if kind is bytes:
         return np.frombuffer(value, np.uint8), "bytes"
     if kind in {list, tuple} and (array := _as_regular(value)) is not None:
@@ -81,6 +86,8 @@ def _encode(name: str, value: Any) -> tuple[NDArray[np.generic] | str, str | Non
 
 def _encode_array(name: str, array: NDArray[Any]) -> tuple[NDArray[np.generic], str | None]:
     kind = array.dtype.kind
+    if array.ndim > MAX_DIMENSIONS:
+        raise TypeError(f"{name}: HDF5 holds up to {MAX_DIMENSIONS} dimensions, not {array.ndim}")
     if kind in "biufcSV" and not array.dtype.hasobject:
         _check_dtype(name, array.dtype)
         if array.dtype.itemsize == 0:
@@ -98,7 +105,11 @@ def _encode_array(name: str, array: NDArray[Any]) -> tuple[NDArray[np.generic], 
 
 
 def _check_dtype(name: str, dtype: np.dtype[Any]) -> None:
+    if dtype.names == ():
+        raise TypeError(f"{name}: a structured array without fields cannot be stored")
     for field in (dtype.fields or {}).values():
+        if len(field) > 2:
+            raise TypeError(f"{name}: structured arrays with titles cannot be stored")
         if field[0].kind == "U":
             raise TypeError(
                 f"{name}: structured arrays hold text as bytes ('S'), not as {field[0]}"
@@ -118,10 +129,14 @@ def _to_utf8(array: NDArray[Any]) -> NDArray[np.generic]:
 def _as_regular(value: list[Any] | tuple[Any, ...]) -> NDArray[np.generic] | None:
     """Return a list of numbers of one type, or of equally long lists of them, as an array."""
     flat: Any = value
+    depth = 1
     while flat and type(flat[0]) is list and isinstance(value, list):
         if any(type(row) is not list or len(row) != len(flat[0]) for row in flat):
             return None
         flat = [item for row in flat for item in row]
+        depth += 1
+        if depth > MAX_DIMENSIONS:
+            return None
     kinds = set(map(type, flat))
     if len(kinds) != 1 or not kinds <= {int, float, bool}:
         return None
@@ -135,7 +150,9 @@ def _as_regular(value: list[Any] | tuple[Any, ...]) -> NDArray[np.generic] | Non
 
 
 def _encode_json(name: str, value: Any) -> str:
-    return json.dumps(_tagged(name, value, 0), ensure_ascii=False)
+    tagged = _tagged(name, value, 0)
+    text = json.dumps(tagged, ensure_ascii=False)
+    return text if clean_text(text) == text else json.dumps(tagged)
 
 
 def _tagged(name: str, value: Any, depth: int) -> Any:
