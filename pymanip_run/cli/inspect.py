@@ -30,15 +30,23 @@ def inspect(
         list[str] | None,
         typer.Argument(metavar="[NAME]...", help="Only these variables, parameters, datasets."),
     ] = None,
+    *,
     tail: Annotated[
         int | None,
         typer.Option("--tail", metavar="N", min=1, help="The last N values of each variable."),
     ] = None,
     events: Annotated[bool, typer.Option("--events", help="All events, one a line.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Read everything and check it; 4 when something is wrong."),
+    ] = False,
 ) -> None:
     """Show what is in a session: runs, variables with statistics, parameters, datasets, events."""
     path = found(session, "inspect")
+    if verify:
+        _verify(path)
+        return
     with opened(path) as view:
         wanted = tuple(dict.fromkeys(names or ()))
         _check(view, wanted)
@@ -56,6 +64,27 @@ def inspect(
             text = _text(view, path, wanted)
     if text:
         _print(text)
+
+
+def _verify(path: Path) -> None:
+    from pymanip_run.cli.outcome import UNSUITABLE_FILE, leave_now
+    from pymanip_run.storage.verify import verify
+    from pymanip_run.units import format_size
+
+    result = verify(path)
+    in_file = "all of it is in the HDF5 file"
+    if result.journal_bytes:
+        in_file = (
+            f"{format_size(result.journal_bytes)} are still in the journal beside the HDF5 file"
+        )
+    lines = [
+        f"{path} · {'healthy' if result.healthy else 'damaged'}",
+        f"read {result.values} values and {result.records} records; {in_file}",
+        *result.problems,
+    ]
+    _print("\n".join(lines))
+    if not result.healthy:
+        leave_now(UNSUITABLE_FILE)
 
 
 def _check(view: SessionView, names: Sequence[str]) -> None:

@@ -21,11 +21,12 @@ When: TypeAlias = float | datetime | str
 
 
 class Window(NamedTuple):
-    """A part of a series: ``since <= time < until``, of that the last `tail` values."""
+    """A part of a series: ``since <= time < until``, of that the last `tail` or the first `head` values."""
 
     since: float | None = None
     until: float | None = None
     tail: int | None = None
+    head: int | None = None
 
 
 class SeriesSource(Protocol):

@@ -18,11 +18,14 @@ from pymanip_run.records import (
     Statistics,
     Window,
 )
+from pymanip_run.storage.chunks import read_floats
 from pymanip_run.storage.layout import escape, member, text_of
 from pymanip_run.storage.values import raw_size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from pymanip_run.storage.files import Files
 
 
 def _plain(value: Any) -> Any:
@@ -56,9 +59,12 @@ def read_descriptions(h5: Any) -> dict[str, Description]:
 
 
 def read_series(
-    h5: Any, name: str, window: Window, statistics: Statistics
+    h5: Any, name: str, window: Window, statistics: Statistics, file: tuple[Files, int | None]
 ) -> tuple[FloatArray, FloatArray]:
-    """Return (times, values) of a variable in a window, float64 of shape (n,)."""
+    """Return (times, values) of a variable in a window, float64 of shape (n,).
+
+    `file` is the seam and the descriptor of the same file, None to read by HDF5 alone.
+    """
     group = member(member(h5, "variables"), escape(name))
     time, value = member(group, "time", h5py.Dataset), member(group, "value", h5py.Dataset)
     count = min(time.shape[0], value.shape[0], statistics.n)
@@ -69,15 +75,9 @@ def read_series(
         high = _bisect(time, window.until, count)
     if window.tail is not None:
         low = max(low, high - window.tail)
-    high = max(low, high)
-    return _read_floats(time, low, high), _read_floats(value, low, high)
-
-
-def _read_floats(dataset: Any, low: int, high: int) -> FloatArray:
-    result = np.empty(high - low, np.float64)
-    if high > low:
-        dataset.read_direct(result, np.s_[low:high])
-    return result
+    if window.head is not None:
+        high = min(high, low + window.head)
+    return read_floats(time, low, high, *file), read_floats(value, low, high, *file)
 
 
 def _bisect(time: Any, when: float, count: int) -> int:
@@ -170,7 +170,7 @@ def count_records(h5: Any, name: str) -> int:
 
 def read_dataset_times(h5: Any, name: str) -> FloatArray:
     """Return the timestamps of a dataset's records, float64 of shape (n,)."""
-    times = [_read_floats(member(b, "time", h5py.Dataset), 0, _count(b)) for b in _blocks(h5, name)]
+    times = [member(b, "time", h5py.Dataset)[()] for b in _blocks(h5, name)]
     return np.concatenate(times) if times else np.empty(0)
 
 

@@ -200,4 +200,6 @@ def cut_series(
     high = len(times) if window.until is None else int(np.searchsorted(times, window.until))
     if window.tail is not None:
         low = max(low, high - window.tail)
+    if window.head is not None:
+        high = min(high, low + window.head)
     return times[low:high], values[low:high]

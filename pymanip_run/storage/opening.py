@@ -15,14 +15,14 @@ from pymanip_run.errors import DamagedFileError, SessionLockedError, StorageErro
 from pymanip_run.storage import journal, layout, transaction
 from pymanip_run.storage.child import run_recovery
 from pymanip_run.storage.decode import bodies
+from pymanip_run.storage.files import SYSTEM_FILES, Files, SessionPaths
 from pymanip_run.storage.journal import Kind, Position
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pymanip_run.storage.files import Files, SessionPaths
 
-__all__ = ["Opened", "check_is_session", "lock_session", "open_for_writing"]
+__all__ = ["Opened", "check_is_session", "lock_session", "open_for_writing", "recover_by_hand"]
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +72,28 @@ def open_for_writing(files: Files, paths: SessionPaths, title: str) -> Opened:
         raise
     segment, offset = identity.position
     return Opened(lock_fd, identity.uuid, segment + 1 if offset else segment, report)
+
+
+def recover_by_hand(path: Path, files: Files = SYSTEM_FILES) -> str:
+    """Bring into a session what a crash left beside it; return what was done.
+
+    Raises
+    ------
+    SessionLockedError
+        If another process writes it.
+    DamagedFileError, NewerFormatError, StorageError
+        If it cannot be done.
+    """
+    if files.exists(path):
+        check_is_session(files, path, writing=True)
+    paths = SessionPaths(path)
+    lock_fd = lock_session(files, paths)
+    try:
+        report = _recover(files, paths, lock_fd, path.stem)
+        files.unlink(paths.lock)
+    finally:
+        files.close(lock_fd)
+    return report or "nothing to recover, the last run ended cleanly"
 
 
 def check_is_session(files: Files, path: Path, *, writing: bool = False) -> None:

@@ -35,7 +35,7 @@ from pymanip_run.storage.batch import Batch, as_run, cut_series, dataset_info
 from pymanip_run.storage.files import SYSTEM_FILES, Files, SessionPaths
 from pymanip_run.storage.opening import check_is_session
 from pymanip_run.storage.overlay import PAGE
-from pymanip_run.storage.tail import JournalReader
+from pymanip_run.storage.tail import Findings, JournalReader
 from pymanip_run.storage.transaction import Applied
 from pymanip_run.storage.values import decode_value
 
@@ -74,9 +74,11 @@ class _Base:
 class _View:
     """The session at one moment: the HDF5 file, opened when it is needed, and the batch behind it."""
 
-    def __init__(self, base_state: _Base) -> None:
+    def __init__(self, base_state: _Base, fd: int | None) -> None:
         self.base = base_state
         self.batch = base_state.batch
+        #: The session file, None where a repaired copy is read in its place.
+        self.fd = fd
         self._h5: Any = None
 
     @property
@@ -164,9 +166,16 @@ class SnapshotStore:
             if name not in view.base.statistics or (missing is not None and missing <= 0):
                 return times, values
             before = base.read_series(
-                view.h5, name, window._replace(tail=missing), view.base.statistics[name]
+                view.h5,
+                name,
+                window._replace(tail=missing),
+                view.base.statistics[name],
+                (self._files, view.fd),
             )
-        return merge_series([before, (times, values)])
+        merged = merge_series([before, (times, values)])
+        return (
+            merged if window.head is None else (merged[0][: window.head], merged[1][: window.head])
+        )
 
     def parameters(self) -> dict[str, Parameter]:
         """Return all parameters."""
@@ -194,6 +203,11 @@ class SnapshotStore:
         return [
             as_run(index, attributes[index], texts.get(index, {})) for index in sorted(attributes)
         ]
+
+    def journal_state(self) -> tuple[Findings, int]:
+        """Return what reading the journal found, and its bytes that the HDF5 file does not have yet."""
+        with self._view() as view:
+            return view.base.reader.findings, view.base.reader.bytes_read
 
     def datasets(self) -> dict[str, DatasetInfo]:
         """Return a summary of every dataset."""
@@ -236,7 +250,7 @@ class SnapshotStore:
     def _view(self) -> Iterator[_View]:
         with self._reading:
             fd, state = self._settled()
-            view = _View(state)
+            view = _View(state, fd if state.source == self._path else None)
             try:
                 with layout.damage_is_said(self._path):
                     yield view

@@ -68,6 +68,8 @@ class JournalReader:
         self._unfinished: dict[int, dict[int, int]] = {}
         self.position = start
         self.findings = Findings()
+        #: Bytes between the first position and the present one.
+        self.bytes_read = 0
 
     def close(self) -> None:
         """Close the segments."""
@@ -157,6 +159,7 @@ class JournalReader:
             if not used:
                 return False
             offset += used
+            self.bytes_read += used
             self.position = Position(number, offset)
             if budget is not None and offset - start >= budget:
                 return True

@@ -1,0 +1,233 @@
+"""Rewrite a finished session smaller: large compressed chunks with checksums, verified, then replaced.
+
+The original keeps its name until the copy was read back and compared; an interruption at any
+moment leaves it untouched.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import h5py
+import numpy as np
+
+from pymanip_run.errors import DamagedFileError
+from pymanip_run.storage import layout
+from pymanip_run.storage.child import run_recovery
+from pymanip_run.storage.files import SYSTEM_FILES, Files, SessionPaths
+from pymanip_run.storage.opening import lock_session
+from pymanip_run.storage.values import raw_size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+__all__ = ["Compacted", "compact"]
+
+#: Scalars in a compressed chunk, and bytes of an array's.
+CHUNK_SCALARS = 1 << 16
+CHUNK_BYTES = 1 << 20
+#: Bytes read and written at a time.
+SLICE = 16 << 20
+#: Written anew by `make_scale` and `attach_scale`.
+_SCALE_ATTRIBUTES = {"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST"}
+
+
+class Compacted(NamedTuple):
+    """Sizes of the file in bytes."""
+
+    before: int
+    after: int
+
+
+def compact(
+    path: Path,
+    *,
+    level: int = 4,
+    files: Files = SYSTEM_FILES,
+    progress: Callable[[float], None] | None = None,
+) -> Compacted:
+    """Rewrite a session with shuffle, gzip and fletcher32.
+
+    Parameters
+    ----------
+    path
+        The session; nobody may be writing it. What a crash left in its journal is taken in first.
+    level
+        Of gzip, 1 (quick) to 9 (small).
+    progress
+        Is called with the part that is done, 0 to 1.
+
+    Raises
+    ------
+    SessionLockedError
+        If it is being written.
+    DamagedFileError
+        If something in it cannot be read, or is not what was read when the copy is compared; the
+        original is untouched.
+    StorageError, OSError
+        If there is no room, or the folder is not writable.
+    """
+    paths = SessionPaths(path)
+    lock_fd = lock_session(files, paths)
+    try:
+        if files.segments(path) or files.exists(paths.redo):
+            run_recovery(paths, lock_fd, remove_lock=False)
+        before = path.stat().st_size
+        files.unlink(paths.temporary)
+        try:
+            _rewrite(path, paths.temporary, level, progress or (lambda _part: None))
+            _make_durable(files, paths)
+        except BaseException:
+            files.unlink(paths.temporary)
+            raise
+        return Compacted(before, path.stat().st_size)
+    finally:
+        files.unlink(paths.lock)
+        files.close(lock_fd)
+
+
+def _make_durable(files: Files, paths: SessionPaths) -> None:
+    fd = files.open(paths.temporary, os.O_RDWR)
+    try:
+        files.fdatasync(fd)
+    finally:
+        files.close(fd)
+    files.replace(paths.temporary, paths.main)
+    files.sync_directory(paths.main)
+
+
+def _rewrite(source: Path, target: Path, level: int, progress: Callable[[float], None]) -> None:
+    try:
+        with (
+            h5py.File(source, "r", locking=False) as old,
+            h5py.File(target, "x", libver=layout.LIBVER, locking=False) as new,
+        ):
+            layout.read_identity(old, source)
+            copied = _Copy(_total(old), level, progress)
+            copied.group(old, new)
+        with (
+            h5py.File(source, "r", locking=False) as old,
+            h5py.File(target, "r", locking=False) as new,
+        ):
+            _compare(old, new)
+    except (OSError, RuntimeError, KeyError) as error:
+        raise DamagedFileError(
+            f"{source} could not be rewritten, it is as it was: {error}"
+        ) from error
+
+
+class _Copy:
+    """Copies groups and datasets, and says how far it is."""
+
+    def __init__(self, total: int, level: int, progress: Callable[[float], None]) -> None:
+        self._total = max(1, total)
+        self._done = 0
+        self._level = level
+        self._progress = progress
+
+    def group(self, old: Any, new: Any) -> None:
+        """Copy the content of a group, and of those in it."""
+        _copy_attributes(old, new)
+        for name in old:
+            kind = h5py.Group if old.get(name, getclass=True) is h5py.Group else h5py.Dataset
+            item = layout.member(old, name, kind)
+            if kind is h5py.Group:
+                self.group(item, new.create_group(name))
+            elif _is_series(item):
+                self._series(item, new, name)
+            else:
+                old.copy(item, new, name)
+        # A series' axis exists only when both of its datasets do.
+        if "time" in new and "value" in new and new.name.startswith("/variables/"):
+            new["time"].make_scale("time")
+            new["value"].dims[0].attach_scale(new["time"])
+
+    def _series(self, item: Any, folder: Any, name: str) -> None:
+        chunks = _chunks(item)
+        target = folder.create_dataset(
+            name, item.shape, item.dtype, maxshape=item.maxshape, chunks=chunks, fillvalue=item.fillvalue,
+            shuffle=True, compression="gzip", compression_opts=self._level, fletcher32=True,
+        )  # fmt: skip
+        _copy_attributes(item, target)
+        for start, stop in _slices(item, chunks[0]):
+            target[start:stop] = item[start:stop]
+            self._done += (stop - start) * _record_bytes(item)
+            self._progress(min(1.0, self._done / self._total))
+
+
+def _is_series(item: Any) -> bool:
+    """Tell whether a dataset is numbers that grow along the first axis."""
+    return (
+        bool(item.chunks)
+        and item.dtype.kind in "biufc"
+        and item.dtype.names is None
+        and item.ndim > 0
+    )
+
+
+def _copy_attributes(old: Any, new: Any) -> None:
+    for key, value in old.attrs.items():
+        if key not in _SCALE_ATTRIBUTES:
+            new.attrs[key] = value
+
+
+def _record_bytes(item: Any) -> int:
+    return max(1, raw_size(item.shape[1:], item.dtype))
+
+
+def _chunks(item: Any) -> tuple[int, ...]:
+    if item.ndim == 1:
+        return (max(1, min(CHUNK_SCALARS, item.shape[0])),)
+    room = max(1, CHUNK_BYTES // item.dtype.itemsize)
+    chunk = []
+    for n in reversed(item.shape[1:]):
+        chunk.append(max(1, min(n, room)))
+        room = max(1, room // max(1, n))
+    return (max(1, min(room, item.shape[0])), *reversed(chunk))
+
+
+def _slices(item: Any, step: int) -> list[tuple[int, int]]:
+    """Return (start, stop) along the first axis, of whole chunks and bounded bytes."""
+    rows = max(step, SLICE // _record_bytes(item) // step * step)
+    return [(start, min(start + rows, item.shape[0])) for start in range(0, item.shape[0], rows)]
+
+
+def _total(old: Any) -> int:
+    sizes: list[int] = []
+
+    def add(_name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and _is_series(item):
+            sizes.append(item.shape[0] * _record_bytes(item))
+
+    old.visititems(add)
+    return sum(sizes)
+
+
+def _compare(old: Any, new: Any) -> None:
+    """Read everything back.
+
+    Raises
+    ------
+    DamagedFileError
+        If anything differs.
+    """
+    if set(old) != set(new):
+        raise DamagedFileError(f"{old.name} differs in the copy")
+    for name in old:
+        a, b = old[name], new[name]
+        if isinstance(a, h5py.Group):
+            _compare(a, b)
+        elif a.shape != b.shape or a.dtype != b.dtype or not _same_content(a, b):
+            raise DamagedFileError(f"{a.name} differs in the copy")
+
+
+def _same_content(a: Any, b: Any) -> bool:
+    if not _is_series(a):  # tables, texts and single values, all small; in words NaN equals itself
+        return repr(np.asarray(a[()]).tolist()) == repr(np.asarray(b[()]).tolist())
+    # As bytes: NaN is not equal to itself.
+    return all(
+        np.ascontiguousarray(a[i:j]).tobytes() == np.ascontiguousarray(b[i:j]).tobytes()
+        for i, j in _slices(a, _chunks(a)[0])
+    )
