@@ -111,9 +111,11 @@ class Overlay(io.RawIOBase):
     def truncate(self, size: int | None = None) -> int:
         """Set the logical length; the committed part of the file keeps its own."""
         size = self._position if size is None else size
-        if size > self.committed and size != self._files.size(self.fd):
+        # What was appended behind the new end must not come back when the file grows again.
+        kept = max(size, self.committed)
+        if kept != self._files.size(self.fd):
             try:
-                self._files.truncate(self.fd, size)
+                self._files.truncate(self.fd, kept)
             except OSError as error:
                 self.failed = error
                 raise

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pymanip_run.records import clean_text
+from pymanip_run.records import check_text, clean_text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -107,7 +107,8 @@ def _encode_array(name: str, array: NDArray[Any]) -> tuple[NDArray[np.generic], 
 def _check_dtype(name: str, dtype: np.dtype[Any]) -> None:
     if dtype.names == ():
         raise TypeError(f"{name}: a structured array without fields cannot be stored")
-    for field in (dtype.fields or {}).values():
+    for title, field in (dtype.fields or {}).items():
+        check_text(name, title, "field name")
         if len(field) > 2:
             raise TypeError(f"{name}: structured arrays with titles cannot be stored")
         if field[0].kind == "U":

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pymanip_run.storage.files import SYSTEM_FILES, Files
@@ -26,6 +26,7 @@ def apply(changes, data):
 
 
 @settings(max_examples=200, deadline=None)
+@example(committed=0, operations=[("write", 0, 1, 1), ("truncate", 0), ("write", 1, 1, 0)])
 @given(committed=SIZES, operations=OPERATIONS)
 def test_it_behaves_as_a_bytearray(tmp_path_factory, committed, operations):
     path = tmp_path_factory.getbasetemp() / "overlay"
