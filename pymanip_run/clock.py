@@ -20,6 +20,7 @@ __all__ = [
     "SessionClock",
     "SystemClock",
     "as_ns",
+    "as_seconds",
     "iso_local",
     "iso_utc",
 ]
@@ -174,6 +175,11 @@ class SessionClock:
                 self._last = max(self._last + MIN_STEP_NS, ns - ns % MIN_STEP_NS)
                 self._on_step(ClockStep(self._last, drift, self._ahead))
         return wall
+
+
+def as_seconds(ns: int) -> float:
+    """Return a stamp in seconds: the float64 nearest to its whole microseconds."""
+    return ns // MIN_STEP_NS / 1e6
 
 
 def as_ns(timestamp: float) -> int:

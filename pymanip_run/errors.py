@@ -40,6 +40,7 @@ __all__ = [
     "UsageError",
     "did_you_mean",
     "nearest",
+    "run_exit_code",
 ]
 
 
@@ -105,6 +106,17 @@ class RemoteError(PymanipError, ConnectionError):
     """A session on another computer did not answer as expected."""
 
     exit_code = 3
+
+
+def run_exit_code(error: BaseException) -> int:
+    """Return what a run exits with that `error` ended.
+
+    Exit code 2 is for what is found before a run begins: a task that makes a wrong call, or asks
+    for a name that is not there, failed (1). So did one that met an `OSError` of its own.
+    """
+    if isinstance(error, (UsageError, ConfigError, NotFoundError)):
+        return 1
+    return error.exit_code if isinstance(error, PymanipError) else 1
 
 
 def nearest(word: str, candidates: Iterable[str], n: int = 3) -> list[str]:

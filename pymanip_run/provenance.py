@@ -12,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from pymanip_run.core.context import boot_id
+from pymanip_run.masking import masked_arguments, masked_diff
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,14 +36,17 @@ def attributes() -> dict[str, Any]:
 
 
 def texts(folder: Path | None) -> dict[str, str]:
-    """Return the texts stored with a run.
+    """Return the texts stored with a run, without secrets.
 
     Parameters
     ----------
     folder
         Where the user's code is, for its git state; None when there is none.
     """
-    found = {"argv": json.dumps(sys.argv, ensure_ascii=False), "packages": json.dumps(packages())}
+    found = {
+        "argv": json.dumps(masked_arguments(sys.argv), ensure_ascii=False),
+        "packages": json.dumps(packages()),
+    }
     if folder is not None:
         found |= git_state(folder)
     return found
@@ -67,7 +71,8 @@ def git_state(folder: Path) -> dict[str, str]:
     found = {"git_commit": commit.strip()}
     diff = _git(folder, "diff", "HEAD", "--no-ext-diff", "--no-textconv", "--no-color", "--", ".")
     if diff:
-        found["git_diff"] = diff if len(diff) <= MAX_DIFF else diff[:MAX_DIFF] + "\n(cut)\n"
+        cut = diff if len(diff) <= MAX_DIFF else diff[:MAX_DIFF] + "\n(cut)\n"
+        found["git_diff"] = masked_diff(cut)
     return found
 
 

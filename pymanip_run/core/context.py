@@ -6,8 +6,10 @@ import functools
 from contextvars import ContextVar
 from pathlib import Path
 
-__all__ = ["boot_id", "current_point"]
+__all__ = ["POINT_PREFIX", "boot_id", "current_point"]
 
+#: With the name of the sweep, it names the variable that holds the index of the point.
+POINT_PREFIX = "_point_"
 #: Name of the sweep and index (from 0) of the point whose step is running, or None outside one.
 #: Tasks and threads started by a step inherit it; sweeps that run side by side do not mix.
 current_point: ContextVar[tuple[str, int] | None] = ContextVar("current_point", default=None)

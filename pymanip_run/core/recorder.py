@@ -10,9 +10,9 @@ import json
 import struct
 from typing import TYPE_CHECKING, Any
 
-from pymanip_run.clock import SYSTEM, Clock, ClockStep, SessionClock, as_ns
-from pymanip_run.core.context import current_point
-from pymanip_run.errors import UsageError
+from pymanip_run.clock import SYSTEM, Clock, ClockStep, SessionClock, as_ns, as_seconds
+from pymanip_run.core.context import POINT_PREFIX, current_point
+from pymanip_run.errors import DamagedFileError, UsageError
 from pymanip_run.records import (
     PLAIN_SCALARS,
     Description,
@@ -24,6 +24,7 @@ from pymanip_run.records import (
     check_text,
     clean_text,
 )
+from pymanip_run.storage.untrusted import check_nesting
 from pymanip_run.storage.values import encode_value
 from pymanip_run.units import parse_duration
 
@@ -67,7 +68,7 @@ class Recorder:
 
     def now(self) -> float:
         """Return the session's time in Unix seconds."""
-        return self._clock.now_ns() / 1e9
+        return as_seconds(self._clock.now_ns())
 
     def add_entry(self, /, *dicts: Mapping[str, Any], **values: Any) -> None:
         """Record scalars under one timestamp; on return they are safe against a crash.
@@ -84,7 +85,7 @@ class Recorder:
         if dicts:
             values = _merged(dicts, values)
         if values and (point := current_point.get()) is not None:
-            values["_point_" + point[0]] = point[1]
+            values[POINT_PREFIX + point[0]] = point[1]
         names = tuple(values)
         if names not in self._known:
             if not names:
@@ -94,7 +95,8 @@ class Recorder:
             self._known.add(names)
         numbers = tuple(values.values())
         for number in numbers:
-            if type(number) not in PLAIN_SCALARS:
+            # The first question is quicker, and usually enough.
+            if type(number) is not float and type(number) not in PLAIN_SCALARS:
                 numbers = tuple(map(as_float, names, numbers))
                 break
         try:
@@ -251,10 +253,10 @@ class Recorder:
         with self._store.lock:
             self._run_index = len(self._store.runs())
             ns = self._stamp()
-            known = {"start": ns / 1e9, **_cleaned(attributes)}
+            known = {"start": as_seconds(ns), **_cleaned(attributes)}
             self._store.put_run(ns, self._run_index, known, _cleaned(texts))
         self.event("start", "run", f"run {self._run_index} started")
-        return ns / 1e9
+        return as_seconds(ns)
 
     def end_run(self, exit_code: int, reason: str) -> None:
         """Record the end of the run."""
@@ -285,6 +287,8 @@ def _last_ns(store: WritableStore) -> int:
 def _merged(dicts: tuple[Mapping[str, Any], ...], values: dict[str, Any]) -> dict[str, Any]:
     if not dicts:
         return values
+    if len(dicts) == 1 and type(dicts[0]) is dict:
+        return {**dicts[0], **values}
     merged: dict[str, Any] = {}
     for one in dicts:
         if type(one) is not dict and not hasattr(one, "keys"):
@@ -315,10 +319,10 @@ def _checked_json(name: str, value: Any) -> Any:
     if isinstance(value, str):
         return check_text(name, value)
     try:
-        copy = json.loads(json.dumps(value))
+        copy = check_nesting(json.loads(json.dumps(value)))
         if copy != value and repr(copy) != repr(value):  # NaN differs from itself
             raise TypeError("it would come back changed")
-    except (TypeError, ValueError, RecursionError) as error:
+    except (TypeError, ValueError, RecursionError, DamagedFileError) as error:
         raise TypeError(
             f"{name}: metadata is text, or numbers, lists and dicts with text keys ({error}); "
             "use save_parameter for numpy scalars, add_dataset for arrays"

@@ -72,9 +72,9 @@ class SessionView:
     # -- identity -------------------------------------------------------------------------------
 
     @property
-    def session_name(self) -> str:
-        """Name of the session: its file's name without suffix."""
-        return self._session.name
+    def session_name(self) -> str | None:
+        """Name of the session: its file's name without suffix; None in memory."""
+        return None if self.session_path is None else self._session.name
 
     @property
     def session_path(self) -> Path | None:
@@ -345,7 +345,7 @@ class SessionView:
         """Print the parameters, logged variables, datasets and metadata."""
         last = self.logged_last_values()
         text = frames.to_text(
-            f"{self.session_name} is a session of pymanip-run (format {self.get_version()}).",
+            f"{self._session.name} is a session of pymanip-run (format {self.get_version()}).",
             {
                 "Parameters": self.parameters(),
                 "Logged variables": {name: f"{last[name][1]:g}" for name in sorted(last)},
@@ -359,17 +359,17 @@ class SessionView:
 
     def __repr__(self) -> str:
         where = self.session_path or "in memory"
-        return f"<{type(self).__name__} {self.session_name!r}, {where}>"
+        return f"<{type(self).__name__} {self._session.name!r}, {where}>"
 
     def _repr_html_(self) -> str:
-        return frames.to_html(self.session_name, self.variables().values(), self.parameter_table())
+        return frames.to_html(self._session.name, self.variables().values(), self.parameter_table())
 
     def _ipython_key_completions_(self) -> list[str]:
         return sorted(self.logged_variables())
 
     def _missing(self, what: str, name: object, known: Iterable[str]) -> NoReturn:
         names = sorted(filter(is_public, known))
-        text = f"{self.session_name} has no {what} {name!r}"
+        text = f"{self._session.name} has no {what} {name!r}"
         close = nearest(name, names) if isinstance(name, str) else []
         if close:
             text += f"; did you mean {' or '.join(map(repr, close))}?"

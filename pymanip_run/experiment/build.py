@@ -7,8 +7,6 @@ and :func:`execute` do the run.
 from __future__ import annotations
 
 import inspect
-import json
-import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,8 +16,8 @@ from pymanip_run.experiment.load import Draft, LoadedExperiment, read_draft
 from pymanip_run.experiment.modules import BrokenModuleError, Modules, experiment_path
 from pymanip_run.experiment.points import axis_names
 from pymanip_run.experiment.problems import Mark, Problem, Source
-from pymanip_run.experiment.redact import redact_override
 from pymanip_run.experiment.session_path import SessionPath
+from pymanip_run.masking import masked_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -62,10 +60,9 @@ class Plan:
     def run_texts(self) -> dict[str, str]:
         """What is kept with the run, without secrets."""
         return {
-            "argv": json.dumps([redact_override(word) for word in sys.argv], ensure_ascii=False),
             "experiment": self.loaded.redacted_text,
             "overrides": "\n".join(self.loaded.overrides),
-            "module": self.module_source,
+            "module": masked_source(self.module_source),
         }
 
     def session_path(self, file: str | None = None, exists: str | None = None) -> SessionPath:

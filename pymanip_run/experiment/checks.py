@@ -6,8 +6,10 @@ something else is wrong.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pymanip_run.core.context import POINT_PREFIX
 from pymanip_run.errors import did_you_mean, nearest
 from pymanip_run.experiment.session_path import check_template
 
@@ -41,6 +43,7 @@ def check(data: Mapping[str, Any], tasks: Mapping[str, Any]) -> Iterator[Finding
         yield from _exclusive(("tasks", name), task, ("every", "repeat", "once", "sweep"))
         sweep = task.get("sweep")
         if isinstance(sweep, dict):
+            yield from _sweep_name(name)
             yield from _sweep(("tasks", name, "sweep"), sweep, data)
 
 
@@ -111,6 +114,19 @@ def _exclusive(
         *others, last = keys
         message = f"{key!r} does not go together with {given[0]!r}; give one of {', '.join(others)} or {last}"
         yield Finding((*path, key), message)
+
+
+def _sweep_name(name: str) -> Iterator[Finding]:
+    if len(name) < 60:  # short in any encoding; the check imports numpy
+        return
+    from pymanip_run.records import check_name  # noqa: PLC0415
+
+    with suppress(ValueError):  # the model tells what is wrong with any name
+        check_name(name)
+        try:
+            check_name(name, "sweep", POINT_PREFIX)
+        except ValueError as error:
+            yield Finding(("tasks", name), str(error))
 
 
 _LINE = ("start", "stop", "num")

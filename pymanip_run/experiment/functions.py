@@ -58,6 +58,11 @@ def find_function(module: ModuleType, name: str, what: str = "coroutine") -> Cal
             raise FunctionMissingError(f"defines no {what} {name!r}{near}") from None
     if inspect.isclass(found):
         raise FunctionMissingError(f"{name!r} is a class, not a {what}")
+    if inspect.iscoroutine(found):
+        found.close()
+        raise FunctionMissingError(
+            f"{name!r} is a coroutine that was called already; leave the parentheses out"
+        )
     if not callable(found):
         raise FunctionMissingError(f"{name!r} is {type(found).__name__}, not a {what}")
     if what == "coroutine" and (

@@ -19,11 +19,12 @@ from pymanip_run.experiment.fields import LATER
 from pymanip_run.experiment.interpolate import interpolate
 from pymanip_run.experiment.model import Experiment, Task, task_settings
 from pymanip_run.experiment.nodes import MappingNode, Node, Part, Scalar, dotted, locate, plain
-from pymanip_run.experiment.overrides import apply_override
+from pymanip_run.experiment.overrides import apply_override, new_parameters
 from pymanip_run.experiment.problems import Mark, Problem, Source, config_error
-from pymanip_run.experiment.redact import hide_secrets, redact_override, redacted
+from pymanip_run.experiment.redact import hide_secrets, redacted
 from pymanip_run.experiment.words import needs_text, translate
 from pymanip_run.experiment.yaml12 import compose
+from pymanip_run.masking import masked_assignment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -115,7 +116,7 @@ class Draft:
             model=self.model,
             text=self.source.text,
             redacted_text=text,
-            overrides=tuple(map(redact_override, self.overrides)),
+            overrides=tuple(map(masked_assignment, self.overrides)),
             sha256=hashlib.sha256(text.encode()).hexdigest(),
             warnings=tuple(problem.line() for problem in self.warnings),
         )
@@ -156,10 +157,12 @@ def read_draft(
     hide_secrets(source, root)
     if not isinstance(root, MappingNode):
         raise _no_mapping(source, root, problems)
+    declared = root
     for text in overrides:
         root = apply_override(root, text, problems)
     problems += interpolate(root, environ)
-    draft = Draft(path, source, root, tuple(overrides), problems=problems)
+    warnings = new_parameters(declared, root)
+    draft = Draft(path, source, root, tuple(overrides), problems=problems, warnings=warnings)
     _validate(draft)
     return draft
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import itertools
+import os
 import sys
 import traceback
 from contextlib import contextmanager
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["BrokenModuleError", "Modules", "experiment_path", "users_traceback"]
 
-_PACKAGE = str(Path(__file__).parents[1])
+_PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
+#: Installed packages are below it as well; none of them calls the user's code before we do.
+_STDLIB = f"{Path(os.__file__).parent}{os.sep}"
 
 
 class BrokenModuleError(ConfigError):
@@ -179,13 +183,17 @@ def users_traceback(error: BaseException) -> str:
         if part is None or id(part) in seen:
             continue
         seen.add(id(part))
-        part.stack = traceback.StackSummary.from_list(
-            [frame for frame in part.stack if not _is_ours(frame.filename)]
-        )
+        part.stack = traceback.StackSummary.from_list(_users_frames(part.stack))
         waiting += [part.__cause__, part.__context__, *(part.exceptions or ())]
     lines = whole.format() if whole.stack or len(seen) > 1 else whole.format_exception_only()
     return "".join(lines).rstrip()
 
 
+def _users_frames(stack: traceback.StackSummary) -> list[traceback.FrameSummary]:
+    """Return the frames from the user's first one on: what called it is ours, asyncio's or contextlib's."""
+    frames = [frame for frame in stack if not _is_ours(frame.filename)]
+    return list(itertools.dropwhile(lambda frame: frame.filename.startswith(_STDLIB), frames))
+
+
 def _is_ours(filename: str) -> bool:
-    return filename.startswith((_PACKAGE, "<frozen importlib"))
+    return filename.startswith((_PACKAGE, "<frozen"))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pymanip_run.errors import did_you_mean
 from pymanip_run.experiment.nodes import Item, ListNode, MappingNode, Node, Scalar, dotted, index_of
 from pymanip_run.experiment.problems import Mark, Problem, Source
-from pymanip_run.experiment.redact import redact_override
 from pymanip_run.experiment.yaml12 import compose
+from pymanip_run.masking import masked_assignment
 
-__all__ = ["apply_override"]
+__all__ = ["apply_override", "new_parameters"]
 
 
 def apply_override(root: MappingNode, text: str, problems: list[Problem]) -> MappingNode:
@@ -18,7 +19,7 @@ def apply_override(root: MappingNode, text: str, problems: list[Problem]) -> Map
     Nothing (``path=`` or ``path=null``) takes the key away. A bare value set over ``session`` or over a parameter that has a unit changes the file's name
     or the parameter's value and nothing else.
     """
-    mark = Mark(Source(f"--set {redact_override(text)}"), 0, 0)
+    mark = Mark(Source(f"--set {masked_assignment(text)}"), 0, 0)
     dotted_path, equals, value = text.partition("=")
     path = [part.strip() for part in dotted_path.split(".")]
     if not equals or not all(path):
@@ -34,6 +35,25 @@ def apply_override(root: MappingNode, text: str, problems: list[Problem]) -> Map
     except ValueError as error:
         problems.append(Problem(mark, dotted(path), str(error)))
         return root
+
+
+def new_parameters(file: MappingNode, overridden: MappingNode) -> list[Problem]:
+    """Return a warning for each parameter that only an override has: it may be a slip of the pen."""
+    before, after = (_keys(root, "parameters") for root in (file, overridden))
+    return [
+        Problem(
+            mark, dotted(["parameters", name]),
+            f"a new parameter; the file does not declare {name!r}{did_you_mean(name, before)}",
+        )
+        for name, mark in after.items()
+        if name not in before
+    ]  # fmt: skip
+
+
+def _keys(root: MappingNode, section: str) -> dict[str, Mark]:
+    item = root.items.get(section)
+    found = item.node.items if item is not None and isinstance(item.node, MappingNode) else {}
+    return {str(key): item.key for key, item in found.items()}
 
 
 def _parse(value: str, mark: Mark, path: list[str], problems: list[Problem]) -> Node | None:

@@ -8,6 +8,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
 from pymanip_run.errors import ConfigError
+from pymanip_run.masking import MASK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +17,6 @@ __all__ = ["Mark", "Problem", "Source", "config_error", "inert", "masked"]
 
 MAX_SHOWN = 50
 MAX_WIDTH = 100
-MASK = "***"
 _BREAK = re.compile(r"\r\n|\r|\n")
 
 

@@ -1,4 +1,4 @@
-"""Secrets: which keys hold them, and texts without them."""
+"""The secrets of an experiment file: where they are written, and its text without them."""
 
 from __future__ import annotations
 
@@ -6,27 +6,16 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from pymanip_run.experiment.nodes import ListNode, MappingNode, Node, Scalar
-from pymanip_run.experiment.problems import MASK, Source
+from pymanip_run.masking import MASK, OPEN_BLOCK, WRITTEN, is_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    from pymanip_run.experiment.nodes import Part
+    from pymanip_run.experiment.problems import Source
 
-__all__ = ["hide_secrets", "is_secret", "redact_override", "redacted", "redacted_values"]
+__all__ = ["hide_secrets", "redacted", "redacted_values"]
 
-_SECRET = re.compile(r"pass(?:word|phrase)|token|secret|api_?key", re.IGNORECASE)
-# What looks like a secret where no tree tells: in comments, and in a file that cannot be read.
-_WRITTEN = re.compile(
-    rf"(?:{_SECRET.pattern})[^\s:=,{{}}\[\]]*?[\"']?\s*[:=][ \t]*(\S.*)", re.IGNORECASE
-)
 _COMMENT = re.compile(r"(?<!\S)#.*")
-_OPEN_BLOCK = re.compile(rf"\s*(?:- +)*[\"']?[^\s:#]*(?:{_SECRET.pattern})[^:#]*:", re.IGNORECASE)
-
-
-def is_secret(path: Sequence[Part]) -> bool:
-    """Tell whether a value under these keys must not be shown."""
-    return any(_SECRET.search(str(part)) for part in path)
 
 
 def hide_secrets(source: Source, root: Node | None) -> None:
@@ -36,7 +25,7 @@ def hide_secrets(source: Source, root: Node | None) -> None:
     for start, line in zip(source.starts, source.lines, strict=False):
         comment = _COMMENT.search(line)
         part = (0, line) if whole else (comment.start(), comment[0]) if comment else None
-        found = _WRITTEN.search(part[1]) if part else None
+        found = WRITTEN.search(part[1]) if part else None
         if part and found and found.end(1) > found.start(1):
             source.hidden.append((start + part[0] + found.start(1), start + part[0] + found.end(1)))
     if whole:
@@ -65,7 +54,7 @@ def _indented_secrets(source: Source) -> Iterator[tuple[int, int]]:
             indent = None
         if indent is not None:
             yield start + width, start + len(line)
-        elif _OPEN_BLOCK.match(line):
+        elif OPEN_BLOCK.match(line):
             indent = width
 
 
@@ -102,11 +91,3 @@ def _joined(spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         if end > position:
             yield max(start, position), end
             position = end
-
-
-def redact_override(text: str) -> str:
-    """Return a ``path=value``, of ``--set`` for example, without its value where that is a secret."""
-    path, equals, value = text.partition("=")
-    if equals and (is_secret(path.split(".")) or _WRITTEN.search(value)):
-        return f"{path}={MASK}"
-    return text

@@ -16,7 +16,7 @@ from pymanip_run.experiment.points import Approach
 from pymanip_run.experiment.redact import redacted_values
 from pymanip_run.records import as_parameter, check_name
 from pymanip_run.runtime.calls import call_with
-from pymanip_run.runtime.schedule import Grid, every
+from pymanip_run.runtime.schedule import every
 from pymanip_run.session import AsyncSession, RunOptions, internals, run_tasks
 
 if TYPE_CHECKING:
@@ -177,9 +177,7 @@ def _task(task: PlannedTask, sesn: AsyncSession, units: Mapping[str, str | None]
     if settings.once:
         return _named(_once(task, sesn), task.name)
     if settings.every is not None:
-        if delay:
-            return _named(_late_grid(task, sesn, settings.every), task.name)
-        return every(settings.every, call)
+        return every(settings.every, call, start_after=delay)
     return _after(task) if delay else call
 
 
@@ -231,13 +229,3 @@ def _after(task: PlannedTask) -> Callable[[AsyncSession], Coroutine[Any, Any, No
 
     step.__name__ = task.name
     return step
-
-
-async def _late_grid(task: PlannedTask, sesn: AsyncSession, period: float) -> None:
-    """Run the task on a grid that begins after the start of the run."""
-    now = asyncio.get_running_loop().time
-    grid = Grid(now() + task.settings.start_after, period)
-    tick = 0
-    while not await _wait(sesn, grid.time(tick) - now()):
-        await task.call(sesn)
-        tick = max(tick + 1, grid.next(now()))

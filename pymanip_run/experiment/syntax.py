@@ -6,6 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import yaml
 
     from pymanip_run.experiment.problems import Mark, Source
@@ -19,11 +21,14 @@ _UNPRINTABLE = re.compile(
 # A tab does no harm after a '#', in a comment.
 _TAB = re.compile(r"(?:^|(?<=\r))(?:(?!(?<!\S)#)[^\t\r\n])*(\t)", re.MULTILINE)
 
+# A key with its value, in a block or after the '{' or ',' of a flow mapping.
+_VALUE = re.compile(r"(?:^|[{,])\s*(?:- +)?[^\s:{},]+: +[^\s{\[][^{},]*$")
+_TIGHT = re.compile(r" *(?:- +)?[^\s:#]+:[^ :]+ *(?:#.*)?$")
+
 # Two parsers, in C and in Python, say the same in different words.
 _CASES = (
     ("mapping values are not allowed",
-     "':' is not expected here; is the indentation right, has the key above its ':' "
-     "and the text with ': ' in it its quotes?"),
+     "':' is not expected here; is the line indented like the others of its mapping, and has the key above its ': '?"),
     ("sequence entries are not allowed", "a list item '- ' must begin on a line of its own"),
     ("mapping keys are not allowed", "a text that begins with '?' needs quotes"),
     ("'-' indicator|found '\\?'", "this is not an item of the list begun in line {context}; is the indentation right?"),
@@ -52,10 +57,23 @@ def explain(error: yaml.MarkedYAMLError, source: Source) -> tuple[Mark, str]:
     line = context.line + 1 if context is not None else 1
     if "unknown escape" in problem and source.text[index : index + 1] != "\\":
         index -= 1
-    text = _flow(problem, source.text, index, line) or _case(
-        problem, source.text[index : index + 1], line
-    )
-    return source.mark(index), text
+    place = source.mark(index)
+    text = _colon(problem, source.lines, place) or _flow(problem, source.text, index, line)
+    return place, text or _case(problem, source.text[index : index + 1], line)
+
+
+def _colon(problem: str, lines: Sequence[str], mark: Mark) -> str | None:
+    """Return what is wrong with the ':' at a place."""
+    here = lines[mark.line - 1] if 0 < mark.line <= len(lines) else ""
+    if here[mark.column - 1 : mark.column] != ":":
+        return None
+    if "mapping values" in problem or "',' or" in problem:
+        if _VALUE.search(here[: mark.column - 1]):
+            return "a text with ': ' in it needs quotes"
+        above = next((n for n in range(mark.line - 1, 0, -1) if lines[n - 1].strip()), 0)
+        if above and _TIGHT.match(lines[above - 1]):
+            return f"a blank is missing after the ':' in line {above}"
+    return None
 
 
 def _flow(problem: str, text: str, index: int, line: int) -> str | None:
@@ -65,7 +83,11 @@ def _flow(problem: str, text: str, index: int, line: int) -> str | None:
     if text[max(index - 1, 0) : index + 1] == "${":
         return 'inside [ ] and { } a reference needs quotes: "${NAME}"'
     opened = {"]": "[", "}": "{"}[found[1]]
-    return f"the {opened!r} in line {line} is not closed: ',' or {found[1]!r} is expected here"
+    rest = text.split("\n")[line - 1 : line] if "\r" not in text else [""]
+    comment = (
+        "; what follows ' #' is a comment, a text with it needs quotes" if " #" in rest[0] else ""
+    )
+    return f"the {opened!r} in line {line} is not closed: ',' or {found[1]!r} is expected here{comment}"
 
 
 def _case(problem: str, char: str, line: int) -> str:

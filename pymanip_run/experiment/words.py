@@ -11,8 +11,8 @@ from pymanip_run.errors import did_you_mean, nearest
 from pymanip_run.experiment.fields import LATER
 from pymanip_run.experiment.nodes import Node, Part, dotted, locate
 from pymanip_run.experiment.problems import Problem
-from pymanip_run.experiment.redact import is_secret
 from pymanip_run.experiment.scalars import as_written
+from pymanip_run.masking import is_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -38,7 +38,7 @@ class Entry(NamedTuple):
     @property
     def time(self) -> float:
         """Timestamp in Unix seconds."""
-        return self.ns / 1e9
+        return self.ns // 1000 / 1e6
 
 
 class Event(NamedTuple):
@@ -52,7 +52,7 @@ class Event(NamedTuple):
     @property
     def time(self) -> float:
         """Timestamp in Unix seconds."""
-        return self.ns / 1e9
+        return self.ns // 1000 / 1e6
 
 
 class Parameter(NamedTuple):

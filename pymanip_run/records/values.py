@@ -11,8 +11,10 @@ __all__ = ["PLAIN_SCALARS", "as_float", "as_parameter", "check_name", "check_tex
 MAX_NAME_BYTES = 255
 
 
-def check_name(name: object, what: str = "variable") -> str:
+def check_name(name: object, what: str = "variable", prefix: str = "") -> str:
     """Return `name` if it is one: 1 to 255 UTF-8 bytes, no control characters, not ``.`` or ``..``.
+
+    With a `prefix` it is to be stored under both together, so that it must be shorter.
 
     Raises
     ------
@@ -25,11 +27,12 @@ def check_name(name: object, what: str = "variable") -> str:
         raise TypeError(f"a {what} name must be a text, not {type(name).__name__}: {name!r}")
     try:
         size = len(name.encode())
+        room = MAX_NAME_BYTES - len(prefix.encode())
     except UnicodeEncodeError:
         raise ValueError(f"{what} name {name!r} cannot be written as UTF-8") from None
-    if not 1 <= size <= MAX_NAME_BYTES:
+    if not 1 <= size <= room:
         raise ValueError(
-            f"a {what} name has 1 to {MAX_NAME_BYTES} bytes in UTF-8, this one has {size}: {name[:40]!r}"
+            f"a {what} name has 1 to {room} bytes in UTF-8, this one has {size}: {name[:40]!r}"
         )
     if name in {".", ".."}:
         raise ValueError(f"{name!r} cannot be a {what} name")

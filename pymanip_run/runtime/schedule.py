@@ -29,22 +29,28 @@ SLACK = 1e-6  # in periods: a tick so recently due is now, it is only the roundi
 
 
 class Every:
-    """A task and the period of the grid on which it is to run; made by :func:`every`."""
+    """A task and the grid on which it is to run; made by :func:`every`."""
 
-    def __init__(self, period: float, task: Callable[..., Any]) -> None:
+    def __init__(
+        self, period: float, task: Callable[..., Any], *, start_after: float = 0.0
+    ) -> None:
         self.period = period
         self.task = task
+        self.start_after = start_after
 
     def __repr__(self) -> str:
-        return f"every({self.period:g}, {name_of(self.task)})"
+        late = f", start_after={self.start_after:g}" if self.start_after else ""
+        return f"every({self.period:g}, {name_of(self.task)}{late})"
 
 
-def every(period: float | str, task: Callable[..., Any]) -> Every:
+def every(
+    period: float | str, task: Callable[..., Any], *, start_after: float | str = 0.0
+) -> Every:
     """Run a task on a fixed time grid: ``sesn.monitor(every("10s", read_temperatures))``.
 
-    The first tick is at the start of the run, the last before its end. Steps do not drift: their
-    own duration does not add to the period. Ticks that come while the task still works are
-    skipped and counted.
+    The first tick is at the start of the run, or `start_after` later, the last before its end.
+    Steps do not drift: their own duration does not add to the period. Ticks that come while the
+    task still works are skipped and counted.
 
     Parameters
     ----------
@@ -52,19 +58,26 @@ def every(period: float | str, task: Callable[..., Any]) -> Every:
         Seconds, or a duration such as ``"250ms"``, ``"10s"`` or ``"2h30m"``.
     task
         A coroutine function, as for ``monitor``.
+    start_after
+        When the grid begins: seconds, or a duration, from the start of the run.
 
     Raises
     ------
     ValueError
-        If the period is not a duration or is zero.
+        If the period or `start_after` is not a duration, or the period is zero.
     NotATaskError
         If `task` is not a function; also a `TypeError`.
     """
-    seconds = parse_duration(period if isinstance(period, (str, bool)) else float(period))
+    seconds = _seconds(period)
     if seconds <= 0:
         raise ValueError(f"every({period!r}, …): the period must be longer than zero")
     _check_function(task)
-    return Every(seconds, task)
+    return Every(seconds, task, start_after=_seconds(start_after))
+
+
+def _seconds(duration: float | str) -> float:
+    # Numbers of numpy too.
+    return parse_duration(duration if isinstance(duration, (str, bool)) else float(duration))
 
 
 def _check_function(task: object) -> None:
@@ -99,16 +112,17 @@ class Grid(NamedTuple):
 
 
 class Periodic(Work):
-    """Runs a step at each tick of a grid that begins with the run."""
+    """Runs a step at each tick of a grid that begins with the run, or some time after."""
 
-    def __init__(self, period: float, step: Step) -> None:
+    def __init__(self, period: float, step: Step, start_after: float = 0.0) -> None:
         self._period = period
         self._step = step
+        self._start_after = start_after
 
     async def run(self, stop: StopSignal, status: TaskStatus) -> None:
         """Run the steps until the stop."""
         now = asyncio.get_running_loop().time
-        grid = Grid(status.started, self._period)
+        grid = Grid(status.started + self._start_after, self._period)
         tick = 0
         while not await self._wait(grid.time(tick), stop, status):
             began = now()

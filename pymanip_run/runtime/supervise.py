@@ -12,15 +12,17 @@ import asyncio
 import logging
 import math
 import signal
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from pymanip_run.errors import PymanipError, TaskError, UsageError
+from pymanip_run.errors import TaskError, UsageError, run_exit_code
 from pymanip_run.runtime.places import place_of
 from pymanip_run.runtime.stop import FORCED
+from pymanip_run.runtime.stuck import Pulse, leave_threads_behind
 from pymanip_run.units import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Callable, Coroutine, Iterable, Iterator
 
     from pymanip_run.runtime.status import TaskStatus
     from pymanip_run.runtime.stop import StopSignal
@@ -90,8 +92,8 @@ class Supervisor:
         self._signum: int | None = None
         self._forced = False
         self._hung: list[str] = []
-        # Set by the loop only, never reset: the second signal may come inside the handler of the first.
-        self._turned_since_signal = False
+        self._pulse: Pulse | None = None
+        self._told = False
 
     async def run(self, specs: Iterable[TaskSpec], *, duration: float = math.inf) -> None:
         """Run the tasks until all are through, all sweeps are, or the stop was asked.
@@ -114,14 +116,29 @@ class Supervisor:
         """
         if self._over is not None:
             raise UsageError("a Supervisor runs once: make a new one")
-        over = self._begin(list(specs), duration)
-        self.stop.on_request(self._stop_asked)  # it is asked in any case, at the end
+        with nullcontext() if self._pulse else self.taking_signals():
+            over = self._begin(list(specs), duration)
+            self.stop.on_request(self._stop_asked)  # it is asked in any case, at the end
+            try:
+                await self._until(over)
+            except asyncio.CancelledError:
+                self._log_failures(self.failures)
+                raise
+            self._raise_outcome()
+
+    @contextmanager
+    def taking_signals(self) -> Iterator[None]:
+        """Take signals in the running loop; also before and after :meth:`run`, which does so itself."""
+        self._loop = loop = asyncio.get_running_loop()
+        self._pulse = Pulse(loop, self._tell_how_to_force)
+        if self._signum is not None:
+            self._take(self._signum)
         try:
-            await self._until(over)
-        except asyncio.CancelledError:
-            self._log_failures(self.failures)
-            raise
-        self._raise_outcome()
+            yield
+        finally:
+            self._pulse.stop()
+            if self._forced:
+                leave_threads_behind(loop, self.stop.exit_code or 1)
 
     def background(self, observer: Coroutine[Any, Any, object], name: str) -> asyncio.Task[None]:
         """Start an observer: it is cancelled when the run is over, and its faults do not end it.
@@ -139,7 +156,7 @@ class Supervisor:
     def interrupt(self, signum: int) -> None:
         """Take the first signal: the tasks finish their present steps."""
         self._signum = signum
-        self._call_soon(self._tell_how_to_force)
+        self._take(signum)
         self.stop.request(_signal_name(signum))
 
     def force(self, signum: int) -> None:
@@ -148,10 +165,10 @@ class Supervisor:
         Raises
         ------
         KeyboardInterrupt
-            In the task that has held the loop since before the first signal. A blocking driver or
-            an endless loop cannot be cancelled; without this its user could only end the process,
-            past all safe states. While the loop turns nothing is raised: an exception at a random
-            place of it would help nobody.
+            In the task that holds the loop, since before the first signal or for some time. A
+            blocking driver or an endless loop cannot be cancelled; without this its user could only
+            end the process, past all safe states. While the loop turns nothing is raised: an
+            exception at a random place of it would help nobody.
         """
         self._signum = signum
         self._forced = True
@@ -161,18 +178,26 @@ class Supervisor:
             raise KeyboardInterrupt
 
     def _is_blocked(self) -> bool:
-        held = self._loop is not None and not self._turned_since_signal
+        held = self._pulse is not None and self._pulse.is_held
         return held and asyncio.current_task(self._loop) is not None
+
+    def _take(self, signum: int) -> None:
+        if self._pulse is not None:
+            self._pulse.start()
+            self._call_soon(self._tell_how_to_force)
 
     def _call_soon(self, callback: Callable[[], None]) -> None:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(callback)
 
-    def _tell_how_to_force(self) -> None:
-        self._turned_since_signal = True
-        if self._signum is not None and self._jobs and not self._forced:
-            name = _signal_name(self._signum)
-            logger.warning("%s: finishing the present step; press Ctrl-C again to cancel it", name)
+    def _tell_how_to_force(self, place: str = "") -> None:
+        if self._signum is not None and not (self._told or self._forced):
+            self._told = True
+            logger.warning(
+                "%s: finishing the present step%s; press Ctrl-C again to cancel it",
+                _signal_name(self._signum),
+                f", which holds all others at {place}" if place else "",
+            )
 
     # The beginning
 
@@ -183,8 +208,6 @@ class Supervisor:
         self.sweeps = tuple(spec.sweep for spec in specs if spec.sweep is not None)
         self._sweeps_left = len(self.sweeps)
         self._main = asyncio.current_task()
-        if self._signum is not None:
-            loop.call_soon(self._tell_how_to_force)
         started = loop.time()
         if duration < math.inf:
             reason = f"time limit of {format_duration(duration)} reached"
@@ -338,10 +361,8 @@ def _one_line(error: BaseException) -> str:
 
 
 def _exit_code(error: BaseException) -> int:
-    if isinstance(error, PymanipError):
-        return error.exit_code
     if isinstance(error, KeyboardInterrupt):
         return FORCED + signal.SIGINT
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else int(error.code is not None)
-    return 1
+    return run_exit_code(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from pymanip_run.core.context import current_point
+from pymanip_run.core.context import POINT_PREFIX, current_point
 from pymanip_run.errors import UsageError
 from pymanip_run.records import check_name
 from pymanip_run.runtime.calls import NotATaskError, bind_value, call_with, name_of
@@ -70,7 +70,7 @@ class Sweep:
         self._step = bind_value(task, argument, spread=spread)
         self._values: Any = _values_of(values, argument)
         self._stop = stop
-        self.name = check_name(name_of(task) if name is None else name, "sweep")
+        self.name = name_of(task) if name is None else name
         self._first = first
         self.done = first
         expected = count(self._values)
@@ -85,6 +85,15 @@ class Sweep:
 
     def __await__(self) -> Generator[Any, None, None]:
         return self.run().__await__()
+
+    @property
+    def name(self) -> str:
+        """How it is shown; with a prefix, the variable that holds the number of the point."""
+        return self._name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self._name = check_name(name, "sweep", POINT_PREFIX)
 
     @property
     def eta(self) -> float | None:

@@ -93,7 +93,7 @@ def normalise(tasks: Iterable[Any], argument: object) -> list[TaskSpec]:
 def _spec(task: Any, argument: object) -> TaskSpec:
     if isinstance(task, Every):
         status = TaskStatus(name_of(task.task), "every", task.period)
-        return TaskSpec(status, Periodic(task.period, bind(task.task, argument)))
+        return TaskSpec(status, Periodic(task.period, bind(task.task, argument), task.start_after))
     if isinstance(task, Sweep):
         return TaskSpec(TaskStatus(task.name, "sweep"), SweepWork(task))
     if inspect.isawaitable(task):

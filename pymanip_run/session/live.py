@@ -98,7 +98,7 @@ class AsyncSession(SessionView):
             self.print_welcome()
 
     def __setattr__(self, name: str, value: object) -> None:
-        if name in _RESERVED:
+        if name in _RESERVED or name == "_session":
             raise AttributeError(
                 f"{name!r} is a part of the session itself; give the device another name"
             )
@@ -113,7 +113,8 @@ class AsyncSession(SessionView):
             return object.__getattribute__(
                 self, name
             )  # a property of a subclass failed: with its own words
-        hint = did_you_mean(name, [*vars(self), *_RESERVED])
+        names = [*vars(self), *(n for n in dir(type(self)) if not n.startswith("_"))]
+        hint = did_you_mean(name, names)
         raise AttributeError(f"the session has no attribute {name!r}{hint}", name=name, obj=self)
 
     def __enter__(self) -> Self:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pymanip_run import provenance
-from pymanip_run.errors import PymanipError, UsageError
+from pymanip_run.errors import PymanipError, UsageError, run_exit_code
 from pymanip_run.registry import RegisteredRun, Registration
 from pymanip_run.runtime.interrupts import Interrupts
 from pymanip_run.runtime.supervise import Supervisor
@@ -73,8 +73,14 @@ async def run_tasks(session: AsyncSession, tasks: Iterable[Any], options: RunOpt
         state.running, state.supervisor = True, supervisor
         try:
             surroundings = _Surroundings(supervisor)
-            with _signals(surroundings, options), _recorded(session, options):
-                await surroundings.run(specs, options)
+            with _signals(surroundings, options), supervisor.taking_signals():
+                try:
+                    with _recorded(session, options):
+                        await surroundings.run(specs, options)
+                finally:
+                    surroundings.left = True
+                if surroundings.forced:  # while the end was recorded
+                    raise KeyboardInterrupt
         finally:
             state.running, state.supervisor = False, None
     finally:
@@ -89,7 +95,9 @@ class _Surroundings:
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
         self._supervising = False
-        self._forced = False
+        self.forced = False
+        #: What is cancelled from now on would be the code after ``monitor``.
+        self.left = False
         self.interrupt = supervisor.interrupt
 
     async def run(self, specs: list[TaskSpec], options: RunOptions) -> None:
@@ -104,16 +112,20 @@ class _Surroundings:
                 finally:
                     self._supervising = False
         except asyncio.CancelledError:
-            if self._forced:
+            if self.forced:
                 raise KeyboardInterrupt from None
             raise
 
     def force(self, signum: int) -> None:
         """Take the second signal; in a signal handler."""
         if not self._supervising and self._task is not None:
-            self._forced = True
-            self._loop.call_soon_threadsafe(self._task.cancel)
+            self.forced = True
+            self._loop.call_soon_threadsafe(self._cancel, self._task)
         self._supervisor.force(signum)
+
+    def _cancel(self, task: asyncio.Task[Any]) -> None:
+        if not self.left:
+            task.cancel()
 
 
 @contextmanager
@@ -194,6 +206,6 @@ def _ending(stop: StopSignal, outcome: BaseException | None) -> tuple[int, str]:
         return max(stop.exit_code, 130), f"{stop.reason or 'Ctrl-C'}, cancelled by a second one"
     if isinstance(outcome, asyncio.CancelledError):
         return 1, "cancelled"
-    code = outcome.exit_code if isinstance(outcome, PymanipError) else 1
+    code = run_exit_code(outcome)
     first = str(outcome).partition("\n")[0]
     return code, f"{type(outcome).__name__}: {first}" if first else type(outcome).__name__

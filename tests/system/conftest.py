@@ -1,6 +1,7 @@
 """Python scripts in processes of their own, that say words and get signals."""
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -48,6 +49,10 @@ class Script:
             f"ended without saying {word!r}: {self.lines}\n{self._process.stderr.read()}"
         )
 
+    def next_error(self):
+        """Wait for the next line on standard error."""
+        return self._process.stderr.readline()
+
     def send(self, signum):
         self._process.send_signal(signum)
 
@@ -70,6 +75,8 @@ def script(tmp_path):
             [sys.executable, path.name],
             cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(PROJECT)}, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            # Where the tests themselves were started with a script's `&`, SIGINT is ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
         )  # fmt: skip
         running.append(process)
         return Script(process)

@@ -86,9 +86,64 @@ def test_the_first_says_how_to_go_on(script):
     process = script(SCRIPT.format(body=TASKS["asyncio.sleep"]))
     process.wait_for("ready")
     process.send(signal.SIGINT)
+    assert process.next_error() == HINT.format("Ctrl-C")  # it waits until it has said so
+    process.send(signal.SIGINT)
+    assert process.end()[0] == -signal.SIGINT
+
+
+def test_the_second_ends_a_setup_that_blocks_and_is_announced(script, healed):
+    process = script("""
+        import logging
+        from pathlib import Path
+        from pymanip_run.experiment.run import run_experiment
+
+        class Tell(logging.Handler):
+            def emit(self, record):
+                say(record.getMessage())
+
+        logging.getLogger().addHandler(Tell())
+        Path("a.yaml").write_text("module: a.py\\ntasks: [read]\\n")
+        Path("a.py").write_text("import os, time\\nasync def read(): ...\\n"
+            "def setup():\\n    os.write(1, b'ready\\\\n')\\n    time.sleep(1000)\\n")
+        try:
+            run_experiment("a.yaml")
+        except KeyboardInterrupt:
+            say("interrupted")
+        """)
+    process.wait_for("ready")
+    process.send(signal.SIGINT)
+    assert "a.py:5 in setup; press Ctrl-C again" in process.wait_for("Ctrl-C: finishing")
+    process.send(signal.SIGINT)
+    assert process.end()[0] == 0
+    assert "interrupted" in process.lines
+    (run,) = healed().runs()
+    assert run.exit_code == 130
+
+
+def test_the_second_ends_a_script_whose_thread_does_not_return(script, healed):
+    process = script("""
+        def read():
+            say("ready")
+            time.sleep(1000)
+
+        async def task(sesn):
+            sesn.add_entry(n=1)
+            await asyncio.to_thread(read)
+
+        with AsyncSession("a") as sesn:
+            say_when_asked(sesn)
+            asyncio.run(sesn.monitor(task, server_port=None))
+        """)
+    process.wait_for("ready")
+    process.send(signal.SIGINT)
     process.wait_for("asked")
     process.send(signal.SIGINT)
-    assert process.end()[1].startswith(HINT.format("Ctrl-C"))
+    code, errors = process.end()
+    assert code == 130
+    assert "KeyboardInterrupt" in errors
+    assert errors.rstrip().endswith("in read; the process ends without it")
+    assert healed()["n"].size == 1
+    assert healed().runs()[0].exit_code == 130
 
 
 STUBBORN = """

@@ -73,6 +73,15 @@ def test_uncommitted_changes_are_told(repository):
 
 
 @pytest.mark.needs_system("git")
+def test_secrets_are_kept_out_of_changes_and_arguments(repository, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["script.py", "--password", "hunter2"])
+    (repository[0] / "experiment.py").write_text("password = 'hunter2'\npower = 15\n")
+    found = provenance.texts(repository[0])
+    assert "+password = '***'\n+power = 15" in found["git_diff"]
+    assert json.loads(found["argv"]) == ["script.py", "--password", "***"]
+
+
+@pytest.mark.needs_system("git")
 def test_huge_changes_are_cut(repository, monkeypatch):
     monkeypatch.setattr(provenance, "MAX_DIFF", 100)
     (repository[0] / "experiment.py").write_text("x = 1\n" * 1000)

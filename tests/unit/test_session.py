@@ -703,3 +703,19 @@ def test_a_run_tells_where_its_data_come_from(sesn):
     assert run.user
     assert {"argv", "packages"} <= set(run.texts)
     assert internals(sesn).stop.is_set
+
+
+def test_a_misspelt_task_of_a_subclass_is_offered_its_right_name():
+    class Monitoring(AsyncSession):
+        async def read_temperatures(self): ...
+
+    with pytest.raises(AttributeError, match="did you mean 'read_temperatures'"):
+        Monitoring(verbose=False).read_temperature  # noqa: B018
+
+
+def test_the_private_state_of_a_session_cannot_be_taken_for_a_device():
+    sesn = AsyncSession(verbose=False)
+    with pytest.raises(AttributeError, match="another name"):
+        sesn._session = "of a web service"
+    sesn.add_entry(T=1)
+    assert sesn["T"].size == 1

@@ -47,7 +47,7 @@ def view(request, tmp_path_factory):
 
 def test_a_session_knows_its_name_and_times(view):
     path = view.session_path
-    assert view.session_name == (path.stem if path else "session in memory")
+    assert view.session_name == (path.stem if path else None)
     assert path is None or (path.is_absolute() and path.suffix == ".h5")
     assert view.t0 == view.initial_timestamp == view.info().created
     assert view.t0 <= view["T_bottom"].timestamps[0]
@@ -377,4 +377,6 @@ def test_the_description_lists_what_is_there(view, capsys):
 
 
 def test_a_session_shows_what_it_is(view):
-    assert repr(view).startswith(f"<{type(view).__name__} {view.session_name!r}, ")
+    assert repr(view).startswith(
+        f"<{type(view).__name__} {view.session_name or 'session in memory'!r}, "
+    )

@@ -56,6 +56,12 @@ ODD = [
         "      |               ^",
         id="a very long integer",
     ),
+    pytest.param(
+        f"module: tasks.py\ntasks: {{{'a' * 249}: {{sweep: {{values: [1]}}}}}}\n",
+        f"e.yaml:2:9: tasks.{'a' * 249}: a sweep name has 1 to 248 bytes in UTF-8, this one has 249: "
+        f"'{'a' * 40}'\n    2 | tasks: {{{'a' * 92}…\n      |         ^",
+        id="a name that is too long for a sweep only",
+    ),
 ]
 
 

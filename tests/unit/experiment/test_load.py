@@ -6,9 +6,10 @@ import subprocess
 import sys
 
 import pytest
-from conftest import SMALLEST
 
 from pymanip_run.experiment.model import Experiment
+
+SMALLEST = "module: tasks.py\ntasks: [read]\n"
 
 
 def test_the_smallest_file_has_the_documented_defaults(folder):

@@ -3,10 +3,11 @@
 import sys
 
 import pytest
-from conftest import SMALLEST
 
 from pymanip_run.errors import ConfigError
 from pymanip_run.experiment.build import prepare
+
+SMALLEST = "module: tasks.py\ntasks: [read]\n"
 
 
 def complaint(folder, tasks, module):
@@ -119,6 +120,10 @@ def test_a_function_that_cannot_be_called_so_is_told_before_the_start(
     [
         ("class a: ...", "'a' is a class, not a coroutine"),
         ("a = 3", "'a' is int, not a coroutine"),
+        (
+            "async def b(): ...\na = b()",
+            "'a' is a coroutine that was called already; leave the parentheses out",
+        ),
         ("async def a():\n    yield", "'a' has a 'yield' in it; a task must not"),
         ("def a():\n    yield", "'a' has a 'yield' in it; a task must not"),
     ],

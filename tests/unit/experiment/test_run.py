@@ -4,14 +4,15 @@ import itertools
 import json
 
 import pytest
-from conftest import SMALLEST
 
 from pymanip_run.errors import StorageError, UsageError
 from pymanip_run.experiment.build import prepare
 from pymanip_run.experiment.points import grid_points
-from pymanip_run.experiment.run import execute, open_session, run_experiment
+from pymanip_run.experiment.run import execute, open_session, run_experiment, tasks_of
+from pymanip_run.runtime.tasks import normalise
 from pymanip_run.session import RunOptions, SavedAsyncSession
 
+SMALLEST = "module: tasks.py\ntasks: [read]\n"
 QUIET = RunOptions(handle_signals=False)
 
 
@@ -99,13 +100,13 @@ def test_a_run_keeps_its_file_overrides_and_module_without_secrets(run, monkeypa
     monkeypatch.setattr("sys.argv", ["pymanip-run", "--set", "metadata.token=hunter2"])
     saved = run(
         SMALLEST + "limits: {duration: 50ms}\n",
-        "async def read(sesn):\n    await sesn.sleep(1)\n",
+        "TOKEN = 'hunter2'\nasync def read(sesn):\n    await sesn.sleep(1)\n",
         "metadata.token=hunter2",
     )
     (stored,) = saved.runs()
     assert stored.texts["experiment"] == SMALLEST + "limits: {duration: 50ms}\n"
     assert stored.texts["overrides"] == "metadata.token=***"
-    assert stored.texts["module"].startswith("async def read")
+    assert stored.texts["module"].startswith("TOKEN = '***'\nasync def read")
     assert json.loads(stored.texts["argv"]) == ["pymanip-run", "--set", "metadata.token=***"]
     assert len(stored.config_sha256) == 64
     assert stored.exit_code == 0
@@ -150,6 +151,15 @@ async def points(sesn, value):
     assert begins["grid"] >= 0.05
     assert begins["point"] >= 0.1
     assert saved["grid"].size >= 4
+
+
+def test_a_grid_that_begins_later_is_shown_as_one(folder):
+    folder.write(
+        "module: tasks.py\ntasks: {read: {every: 1s, start_after: 3s}}\n", "async def read(): ...\n"
+    )
+    with prepare("experiment.yaml") as plan, open_session(plan) as sesn:
+        (spec,) = normalise(tasks_of(plan, sesn), sesn)
+    assert (spec.status.name, spec.status.kind, spec.status.period) == ("read", "every", 1.0)
 
 
 def test_no_point_is_measured_after_a_stop_during_settling(run):

@@ -75,6 +75,11 @@ class Child:
                 return
         pytest.fail(f"the child ended without saying {word!r}: {self.lines}")
 
+    def next_line(self):
+        """Wait for whatever it says next."""
+        self.lines.append(self._process.stdout.readline().strip())
+        return self.lines[-1]
+
     def wait_until_blocked(self):
         """Wait until it waits inside the system: only there is a blocking call interrupted."""
         stat = Path(f"/proc/{self._process.pid}/stat")

@@ -4,6 +4,7 @@ import asyncio
 import ctypes
 import signal
 import threading
+import time
 
 import pytest
 
@@ -152,6 +153,127 @@ start(blocking)
         run.send(signal.SIGTERM)
         assert run.end() == 143
     assert run.lines[2:] == ["second 15", "interrupted", "SIGTERM 143"]
+
+
+def test_the_second_signal_ends_a_call_that_blocks_only_since_the_first(child):
+    code = """
+import time
+async def blocking_later(stop):
+    say("sleeping")
+    await stop.sleep(3600)
+    await asyncio.sleep(0.05)  # the loop has turned since the signal
+    say("blocking")
+    time.sleep(3600)
+start(blocking_later)
+"""
+    with child(RUN + code) as run:
+        run.wait_for("sleeping")
+        run.send(signal.SIGINT)
+        run.wait_for("blocking")
+        time.sleep(0.3)  # as people do; it must be held for some time
+        run.wait_until_blocked()
+        run.send(signal.SIGINT)
+        assert run.end() == 130
+    assert run.lines[3:] == ["second 2", "interrupted", "Ctrl-C 130"]
+
+
+def test_the_second_signal_raises_nothing_while_the_loop_turns(child):
+    code = """
+async def turning():
+    signal.raise_signal(signal.SIGINT)
+    await asyncio.sleep(0.01)
+    try:
+        signal.raise_signal(signal.SIGINT)
+        say("undisturbed")
+        await asyncio.sleep(3600)
+    except asyncio.CancelledError:
+        say("cancelled")
+start(turning)
+"""
+    with child(RUN + code) as run:
+        assert run.end() == 130
+    assert run.lines[1:] == ["second 2", "undisturbed", "cancelled", "interrupted", "Ctrl-C 130"]
+
+
+def test_who_holds_the_loop_is_told_though_it_does_not_turn(child):
+    code = """
+import time
+class Tell(logging.Handler):
+    def emit(self, record):
+        say(record.getMessage())
+logging.getLogger().addHandler(Tell())
+async def read():
+    say("blocking")
+    time.sleep(3600)
+start(read)
+"""
+    with child(RUN + code) as run:
+        run.wait_for("blocking")
+        run.wait_until_blocked()
+        run.send(signal.SIGINT)
+        run.wait_for("first 2")
+        line = run.next_line()
+        run.send(signal.SIGINT)
+        assert run.end() == 130
+    assert line.startswith(
+        "Ctrl-C: finishing the present step, which holds all others at <string>:"
+    )
+    assert line.endswith(" in read; press Ctrl-C again to cancel it")
+    assert run.lines[-3:] == ["second 2", "interrupted", "Ctrl-C 130"]
+
+
+def test_a_thread_that_does_not_return_does_not_keep_the_process(child):
+    code = """
+import time
+from pymanip_run.runtime import stuck
+stuck.PATIENCE = 0.1
+def read():
+    say("in a thread")
+    time.sleep(3600)
+async def task():
+    await asyncio.to_thread(read)
+class Tell(logging.Handler):
+    def emit(self, record):
+        say(record.getMessage())
+logging.getLogger().addHandler(Tell())
+start(task)
+"""
+    with child(RUN + code) as run:
+        run.wait_for("in a thread")
+        run.send(signal.SIGTERM)
+        run.wait_for("first 15")
+        run.send(signal.SIGTERM)
+        assert run.end() == 143
+    assert run.lines[-3:-1] == ["interrupted", "SIGTERM 143"]
+    assert run.lines[-1].startswith("a call in a thread does not return, at <string>:")
+    assert run.lines[-1].endswith(" in read; the process ends without it")
+
+
+def test_threads_of_the_user_are_waited_for_as_ever(child):
+    code = """
+import threading, time
+from pymanip_run.runtime import stuck
+stuck.PATIENCE = 0.05
+ended = threading.Event()
+def write():
+    ended.wait()
+    time.sleep(0.5)
+    say("written")
+async def task():
+    threading.Thread(target=write).start()
+    await asyncio.to_thread(lambda: (say("in a thread"), time.sleep(3600)))
+try:
+    start(task)
+finally:
+    ended.set()
+"""
+    with child(RUN + code) as run:
+        run.wait_for("in a thread")
+        run.send(signal.SIGINT)
+        run.wait_for("first 2")
+        run.send(signal.SIGINT)
+        assert run.end() == 130
+    assert run.lines[-1] == "written"
 
 
 def test_a_signal_that_does_not_interrupt_the_wait_of_the_loop_ends_it_all_the_same(child):

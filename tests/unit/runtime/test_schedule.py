@@ -119,22 +119,65 @@ def test_a_grid_knows_its_ticks(start, period, tick):
     assert grid.next(halfway) - grid.latest(halfway) == 1
 
 
+def test_a_grid_may_begin_after_the_start_of_the_run(run_virtually):
+    async def main():
+        loop = asyncio.get_running_loop()
+        supervisor = Supervisor(StopSignal())
+        began, times, seen = loop.time(), [], []
+
+        async def step():
+            times.append(loop.time() - began)
+            await asyncio.sleep(2.5 if len(times) == 2 else 0)
+
+        async def look():
+            await asyncio.sleep(0.5)
+            status = supervisor.statuses[0]
+            seen.append((status.state, status.due_in(loop.time()), status.kind))
+
+        task = every("1s", step, start_after="3s")
+        assert repr(task) == "every(1, step, start_after=3)"
+        await supervisor.run(normalise([task, look()], None), duration=10.0)
+        return times, seen, supervisor.statuses[0]
+
+    times, seen, status = run_virtually(main())
+    assert times == pytest.approx([3, 4, 7, 8, 9])
+    assert seen == [("waiting", pytest.approx(2.5), "every")]
+    assert (status.runs, status.missed) == (5, 2)
+
+
+def test_a_stop_before_a_late_grid_begins_runs_nothing(run_virtually):
+    async def step():
+        pytest.fail("was run")
+
+    (status,) = run_virtually(run(every(1, step, start_after=5), duration=4.0))
+    assert (status.runs, status.missed, status.state) == (0, 0, "ended")
+
+
+@pytest.mark.parametrize("start_after", [-1, "soon", math.nan, True])
+def test_the_start_of_a_grid_is_a_duration(start_after):
+    with pytest.raises(ValueError, match="duration"):
+        every(1, asyncio.sleep, start_after=start_after)
+
+
 def test_a_task_that_holds_the_loop_costs_ticks_but_makes_no_burst(run_virtually):
     async def main():
         loop = asyncio.get_running_loop()
-        times = []
+        supervisor = Supervisor(StopSignal())
+        times, lates = [], []
 
         async def step():
             times.append(loop.time() - 1000.0)
+            lates.append(supervisor.statuses[0].late)
 
         async def hog():
             await asyncio.sleep(2.5)
             loop.clock.now += 4.2  # as a blocking call would
 
-        (status, _) = await run(every(1.0, step), hog(), duration=10.0)
-        return times, status
+        await supervisor.run(normalise([every(1.0, step), hog()], None), duration=10.0)
+        return times, lates, supervisor.statuses[0]
 
-    times, status = run_virtually(main())
+    times, lates, status = run_virtually(main())
+    assert lates == pytest.approx([0, 0, 0, 0.7, 0, 0, 0], abs=1e-6)  # it is the tick of 6 s
     assert times == pytest.approx([0, 1, 2, 6.7, 7, 8, 9])
     assert (status.runs, status.missed) == (7, 3)
 
@@ -168,7 +211,9 @@ async def test_in_real_time_the_steps_stay_on_the_grid():
         time.sleep(0.002)  # noqa: ASYNC251 - work that holds the loop
 
     (status,) = await run(every(0.02, step), duration=0.41)
-    assert status.runs + status.missed == 21
+    # No tick is forgotten: the one that it waited for at the end is the next after these.
+    accounted = status.runs + status.missed
+    assert status.next_due == pytest.approx(status.started + accounted * 0.02, abs=1e-9)
     # Each step is in its own tick, whatever this computer does meanwhile.
     ticks = [int((t - status.started) / 0.02) for t in times]
     assert len(set(ticks)) == len(ticks)

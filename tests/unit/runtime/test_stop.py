@@ -62,6 +62,25 @@ async def test_an_endless_sleep_ends_with_the_stop():
     assert await sleeper is True
 
 
+async def test_who_waits_for_a_stop_that_was_asked_already_does_not_wait():
+    stop = StopSignal()
+    stop.request()
+    async with asyncio.timeout(5):
+        await stop.wait()
+
+
+async def test_a_sleep_that_was_cut_short_leaves_no_timer():
+    # A virtual clock would jump to it.
+    loop = asyncio.get_running_loop()
+    before = {timer for timer in loop._scheduled if not timer.cancelled()}
+    stop = StopSignal()
+    stopped, cancelled = await asleep(stop), await asleep(stop)
+    cancelled.cancel()
+    stop.request()
+    await asyncio.wait([stopped, cancelled])
+    assert {timer for timer in loop._scheduled if not timer.cancelled()} == before
+
+
 async def test_another_thread_may_ask():
     stop = StopSignal()
     thread = threading.Timer(0.01, stop.request, ["from a thread"])

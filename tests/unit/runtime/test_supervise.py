@@ -269,6 +269,21 @@ async def test_a_run_that_is_cancelled_takes_its_tasks_along(run, caplog):
     assert "was cancelled" not in caplog.text
 
 
+async def test_nobody_is_accused_when_all_is_cancelled_together(run, caplog):
+    # As asyncio.run does when it is left by an exception.
+    mine = asyncio.current_task()
+    running = asyncio.create_task(run(never_ending, sleeper))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    jobs = asyncio.all_tasks() - {mine, running}
+    assert len(jobs) == 2
+    for task in (*jobs, running):
+        task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert caplog.records == []
+
+
 async def test_failures_before_a_cancellation_are_not_lost(run, caplog):
     async def bad(run):
         raise OSError("the cause")

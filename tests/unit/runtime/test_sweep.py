@@ -11,6 +11,7 @@ from pymanip_run.errors import UsageError
 from pymanip_run.runtime.calls import NotATaskError
 from pymanip_run.runtime.stop import TURN, StopSignal
 from pymanip_run.runtime.sweep import Sweep
+from pymanip_run.runtime.tasks import normalise
 
 
 class Recorder:
@@ -432,3 +433,12 @@ async def test_a_resumed_sweep_counts_from_its_first_point(sesn):
     assert (sweep.done, sweep.total) == (3, 5)
     await sweep
     assert (sweep.done, sweep.total, sweep.finished) == (5, 5, True)
+
+
+def test_a_name_leaves_room_for_the_variable_that_holds_the_point(sesn):
+    longest = "é" * 124  # 248 bytes
+    assert sesn.sweep([1], name=longest).name == longest
+    with pytest.raises(ValueError, match="1 to 248 bytes in UTF-8, this one has 249"):
+        sesn.sweep([1], name=longest + "x")
+    with pytest.raises(ValueError, match="248 bytes"):
+        normalise([sesn.sweep([1], name=longest), sesn.sweep([1], name=longest)], sesn)

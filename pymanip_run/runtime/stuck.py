@@ -1,0 +1,142 @@
+"""What holds up the end of a run: a loop that does not turn, a thread that does not return."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from pymanip_run.clock import SYSTEM
+from pymanip_run.runtime.places import place_of_thread
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+__all__ = ["Pulse", "leave_threads_behind"]
+
+logger = logging.getLogger(__name__)
+
+BEAT = 0.05  # seconds
+HELD = 0.15  # seconds without an answer: something holds the loop
+TOLD = 0.5  # seconds after which people are told
+PATIENCE = 3.0  # seconds that a thread gets to return
+ASYNCIO_THREADS = "asyncio_"  # how asyncio names those of its default executor
+
+
+class Pulse:
+    """Feels from a thread of its own, from the first signal on, whether a loop turns.
+
+    The loop's own timers would not do: a virtual clock must not be held up by them.
+
+    Parameters
+    ----------
+    loop
+        Runs in the thread that makes the pulse.
+    on_held
+        Is called in the other thread, once, with the place that has held the loop for some time.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, on_held: Callable[[str], object]) -> None:
+        self._loop = loop
+        self._thread = threading.get_ident()
+        self._on_held = on_held
+        self._over = threading.Event()
+        self._asked = self._answered = 0
+        self._asked_at = 0.0
+        self._started = False
+
+    def start(self) -> None:
+        """Begin to feel. In signal handlers; again is harmless."""
+        if not self._started:
+            self._started = True
+            self._ask()
+            with suppress(RuntimeError):  # no more threads
+                threading.Thread(target=self._feel, name="pulse", daemon=True).start()
+
+    def stop(self) -> None:
+        """End it."""
+        self._over.set()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the loop has not turned for a while, or not at all since the first signal."""
+        if not self._answered:
+            return True  # perhaps not even asked: within the handler of the first signal
+        waits = self._answered != self._asked
+        return waits and SYSTEM.monotonic() - self._asked_at > HELD
+
+    def _ask(self) -> None:
+        self._asked_at = SYSTEM.monotonic()
+        self._asked += 1
+        with suppress(RuntimeError):  # closed
+            self._loop.call_soon_threadsafe(self._answer)
+
+    def _answer(self) -> None:
+        self._answered = self._asked
+
+    def _feel(self) -> None:
+        told = False
+        while not (self._over.is_set() or self._loop.is_closed()):
+            if self._answered == self._asked:
+                self._ask()
+            elif not told and SYSTEM.monotonic() - self._asked_at > TOLD:
+                told = True
+                self._on_held(place_of_thread(self._thread))
+            self._over.wait(BEAT)
+
+
+def leave_threads_behind(loop: asyncio.AbstractEventLoop, exit_code: int) -> None:
+    """Let neither the end of the loop nor that of the process wait for hung threads.
+
+    Both wait for the threads of ``asyncio.to_thread``, which cannot be cancelled. Here the loop gets
+    a new executor; and when the main thread has ended and what is left does not return, the process
+    ends without it. Other threads are waited for as ever.
+
+    Parameters
+    ----------
+    loop
+        The loop of the run that was forced to end.
+    exit_code
+        What the process exits with if it has to end so.
+    """
+    left = [t for t in threading.enumerate() if t.name.startswith(ASYNCIO_THREADS)]
+    if left:
+        loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix=ASYNCIO_THREADS[:-1]))
+        threading.Thread(target=_outlive, args=(left, exit_code), daemon=True).start()
+
+
+def _outlive(threads: list[threading.Thread], exit_code: int) -> None:
+    while not _main_thread_is_through():
+        SYSTEM.pause(BEAT)
+    for thread in threading.enumerate():
+        if not (thread.daemon or thread in threads or thread is threading.main_thread()):
+            thread.join()
+    deadline = SYSTEM.monotonic() + PATIENCE
+    for thread in threads:
+        thread.join(max(0.0, deadline - SYSTEM.monotonic()))
+    hung = [thread for thread in threads if thread.is_alive()]
+    if not hung:
+        return
+    for thread in hung:
+        logger.warning(
+            "a call in a thread does not return, at %s; the process ends without it",
+            place_of_thread(thread.ident),
+        )
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(exit_code)
+
+
+def _main_thread_is_through() -> bool:
+    """Return whether Python waits for the threads. To ``join`` the main thread would not tell: that comes after."""
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)  # noqa: SLF001 - see places.py
+    while frame is not None and frame.f_back is not None:
+        frame = frame.f_back
+    return frame is None or frame.f_code is threading._shutdown.__code__  # type: ignore[attr-defined]  # noqa: SLF001
