@@ -28,6 +28,21 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "observe": observe.observe,
 }
 HIDDEN = {"observe"}
+#: Commands that later versions have.
+LATER = (
+    "check",
+    "convert",
+    "doctor",
+    "new",
+    "note",
+    "open",
+    "report",
+    "safe",
+    "schema",
+    "status",
+    "stop",
+    "token",
+)
 EXPERIMENT_SUFFIXES = (".yaml", ".yml")
 SESSION_SUFFIXES = (".h5", ".hdf5")
 GROUP_OPTIONS = ("--help", "--version", "--install-completion", "--show-completion")
@@ -77,6 +92,15 @@ class Group(typer.core.TyperGroup):
         if word in self.commands or word.startswith("-"):
             return super().resolve_command(ctx, args)
         known = [name for name in self.commands if name not in HIDDEN]
+        for suffix in EXPERIMENT_SUFFIXES:
+            if Path(word + suffix).is_file():
+                ctx.fail(
+                    f"no such command or file {word!r}; did you mean the file?  pymanip-run {word}{suffix}"
+                )
+        if word in LATER:
+            ctx.fail(
+                f"{word!r} is not available in this version; the commands are {', '.join(known)}"
+            )
         close = nearest(word, known, n=1)
         if close:
             rest = " ".join(["pymanip-run", close[0], *args[1:]])

@@ -58,7 +58,12 @@ def export(
         target = Path(output) if output else path.with_suffix(".csv")
         _check_target(target, path)
         done = _to_file(view, target, names or (), window)
-    say(f"{target}: {done.rows} rows of {done.columns} variables")
+    rows, columns = _count(done.rows, "row"), _count(done.columns, "variable")
+    say(f"{target}: {rows} of {columns}")
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def _to_file(
@@ -116,7 +121,7 @@ def _check(path: Path, to: str, how: str) -> None:
         )
     if to not in FORMATS:
         raise UsageError(
-            f"{to!r} is no format of export{did_you_mean(to, FORMATS)}; it writes {', '.join(FORMATS)}:{cure}"
+            f"{to!r} is no format of export; it writes {', '.join(FORMATS)}{did_you_mean(to, FORMATS)}{cure}"
         )
     if how in ("ffill", "separate"):
         raise UsageError(

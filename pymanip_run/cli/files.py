@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pymanip_run.errors import UsageError, nearest
+from pymanip_run.errors import DamagedFileError, UsageError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +28,8 @@ def found(name: str, command: str) -> Path:
     ------
     UsageError
         If there is none; the message offers the nearest with the command that would work.
+    DamagedFileError
+        If it is a pipe or a device.
     """
     typed = f"pymanip-{command}" if command in SCRIPTS else f"pymanip-run {command}"
     path = Path(name)
@@ -39,6 +41,8 @@ def found(name: str, command: str) -> Path:
         cure = f"; it holds {', '.join(inside[:5])}" if inside else ", and no session is in it"
         example = path / inside[0] if inside else "SESSION.h5"
         raise UsageError(f"{name} is a folder{cure}. Name a file:\n  {typed} {example}")
+    if path.exists():
+        raise DamagedFileError(f"{name} is no session: it is no regular file")
     raise UsageError(f"there is no file {name}{_near(path, typed)}")
 
 

@@ -252,9 +252,20 @@ def _metadata(items: dict[str, object], width: int) -> list[str]:
 
 
 def _short(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.10g}"
-    return _cut(inert(value), 60)
+    return _cut(inert(_written(value)), 60)
+
+
+def _written(value: object) -> str:
+    """Return a value as it is written in an experiment file, not as Python would."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_written(item)}' for key, item in value.items())}}}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_written, value))}]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None:
+        return "null"
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
 def _datasets(infos: Sequence[DatasetInfo]) -> list[str]:

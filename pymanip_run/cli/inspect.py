@@ -68,6 +68,7 @@ def inspect(
 
 def _verify(path: Path) -> None:
     from pymanip_run.cli.outcome import UNSUITABLE_FILE, leave_now
+    from pymanip_run.livetable.text import inert
     from pymanip_run.storage.verify import verify
     from pymanip_run.units import format_size
 
@@ -80,7 +81,7 @@ def _verify(path: Path) -> None:
     lines = [
         f"{path} · {'healthy' if result.healthy else 'damaged'}",
         f"read {result.values} values and {result.records} records; {in_file}",
-        *result.problems,
+        *map(inert, result.problems),
     ]
     _print("\n".join(lines))
     if not result.healthy:

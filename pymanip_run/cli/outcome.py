@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from pymanip_run.errors import PymanipError
+from pymanip_run.errors import ConfigError, PymanipError, StorageError, TaskError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["TALK", "Talk", "exit_code_of", "failure_text", "leave", "leave_now", "say"]
 
 UNSUITABLE_FILE = 4
+#: These tell all that is to be known; of others the line in the task matters as well.
+UNPLACED = (ConfigError, StorageError, TaskError)
 
 
 @dataclass
@@ -80,15 +82,20 @@ def exit_code_of(error: BaseException) -> int:
     return UNSUITABLE_FILE if isinstance(error, OSError) else 1
 
 
-def failure_text(error: BaseException) -> str:
-    """Return what is shown of an error: a message, or the traceback within the user's own code."""
+def failure_text(error: BaseException, *, in_run: bool = False) -> str:
+    """Return what is shown of an error: a message, or the traceback within the user's own code.
+
+    `in_run`: it ended a run, thus it may come from a task that made a wrong call.
+    """
     if TALK.shows_tracebacks:
         import traceback
 
         return "".join(traceback.format_exception(error)).rstrip()
-    if isinstance(error, PymanipError) or (
-        isinstance(error, OSError) and not _from_users_code(error)
-    ):
+    if isinstance(error, PymanipError):
+        placed = in_run and not isinstance(error, UNPLACED) and _from_users_code(error)
+    else:
+        placed = not isinstance(error, OSError) or _from_users_code(error)
+    if not placed:
         text = str(error)
     else:
         from pymanip_run.experiment.modules import users_traceback

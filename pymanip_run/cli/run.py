@@ -3,7 +3,9 @@
 # ruff: noqa: PLC0415 - heavy modules are imported where they are used, --help must not wait for them
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pymanip_run.cli.outcome import TALK, exit_code_of, failure_text, leave_now, say
-from pymanip_run.errors import UsageError, did_you_mean
+from pymanip_run.cli.outcome import TALK, failure_text, leave_now, say
+from pymanip_run.errors import UsageError, did_you_mean, run_exit_code
 
 if TYPE_CHECKING:
     from pymanip_run.experiment.build import Plan
-    from pymanip_run.livetable import Ending, Options
+    from pymanip_run.livetable import Display, Ending, Options
     from pymanip_run.session import AsyncSession
 
 __all__ = ["run"]
@@ -89,6 +91,8 @@ def run(
     from pymanip_run.experiment.build import prepare
 
     with prepare(_file(file), tuple(overrides or ())) as plan:
+        for warning in plan.loaded.warnings if TALK.level >= 0 else ():
+            say(f"warning: {warning}")
         code = _measure(plan, chosen, exists, seconds, options)
     if code:
         leave_now(code)
@@ -137,7 +141,7 @@ def _watched(
     run_options = RunOptions(
         duration=math.inf if duration is None else duration,
         observers=(("display", state.observed_by(display)),),
-        on_third=lambda _: display.restore_terminal(),
+        on_third=lambda _: _leave_at_once(display, state.path),
         on_hangup=lambda _: display.abandon(),
     )
     failure: BaseException | None = None
@@ -154,14 +158,27 @@ def _watched(
             ending.reason, _summary(sesn, code, ending) if options.mode == "json" else None
         )
     if failure is not None and not isinstance(failure, KeyboardInterrupt):
-        say(failure_text(failure))
+        say(failure_text(failure, in_run=True))
     return code, ending
 
 
+def _leave_at_once(display: Display, path: str | None) -> None:
+    """Say the last words; in a signal handler, thus without waiting for a terminal that is stuck."""
+    import select
+
+    from pymanip_run.livetable.farewell import quoted
+
+    display.restore_terminal()
+    look = f": pymanip-inspect {quoted(path)}" if path else ""
+    with contextlib.suppress(OSError, ValueError):
+        if TALK.level > -2 and select.select([], [2], [], 0)[1]:
+            os.write(2, f"\nleft at once; what was stored is safe{look}\n".encode(errors="replace"))
+
+
 def _exit_code(asked: int, failure: BaseException | None) -> int:
-    if failure is None:
+    if failure is None or asked > 128:
         return asked
-    return asked if asked > 128 else exit_code_of(failure)
+    return 130 if isinstance(failure, KeyboardInterrupt) else run_exit_code(failure)
 
 
 def _summary(sesn: AsyncSession, code: int, ending: Ending) -> dict[str, object]:
@@ -193,6 +210,11 @@ def _file(name: str) -> str:
         raise UsageError(
             f"{name} is a session, not an experiment; look into it:\n  pymanip-inspect {name}"
         )
+    if name.lower().endswith(".py") and Path(name).is_file():
+        raise UsageError(
+            f"{name} is a Python file, not an experiment file; a script runs by itself:  python {name}\n"
+            f"As the module of an experiment it needs a YAML file:  module: {Path(name).name}  and  tasks: [...]"
+        )
     return name
 
 
@@ -201,7 +223,7 @@ def _options(display: str, print_every: str, color: str) -> Options:
 
     if display not in DISPLAYS:
         raise UsageError(
-            f"--display {display!r} is unknown{did_you_mean(display, DISPLAYS)}; choose one of {', '.join(DISPLAYS)}"
+            f"--display {display!r} is unknown; choose one of {', '.join(DISPLAYS)}{did_you_mean(display, DISPLAYS)}"
         )
     if color not in COLORS:
         raise UsageError(f"--color {color!r} is unknown; choose auto, always or never")

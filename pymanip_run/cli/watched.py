@@ -49,7 +49,7 @@ class WatchedRun:
     def __init__(self, session: AsyncSession, title: str, duration: float | None) -> None:
         self._session = session
         self._inside = internals(session)
-        self.name = session.session_name
+        self.name = session.session_name or "session in memory"
         self.title = title
         self.path = shown_path(session)
         self.duration = duration

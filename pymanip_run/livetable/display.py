@@ -7,6 +7,7 @@ more than a thread switch, and a dry run's virtual clock is not held up by displ
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import select
@@ -38,6 +39,8 @@ Mode: TypeAlias = Literal["live", "lines", "json", "none"]
 BACKLOG = {"live": 50_000, "lines": 50_000, "json": 1_000_000}
 #: Who types sees it soon; nothing but keys and the end of the run hastens a redraw.
 KEY_INTERVAL = 0.1
+#: A pipe's reader or a terminal that left is no fault; a full disk loses what somebody wanted.
+QUIETLY_GONE = (errno.EPIPE, errno.EIO, errno.ENXIO, errno.ECONNRESET, errno.EBADF)
 CLOSE_TIMEOUT = {"live": 2.0, "lines": 5.0, "json": 15.0}
 
 
@@ -233,14 +236,26 @@ class Display:
         with terminal_signals_blocked():
             try:
                 self._show(face, subscription)
-            except Gone:
-                logger.info("nobody reads the display any more; the run goes on without it")
+                if face.dead:
+                    logger.warning(
+                        "the terminal was closed (SIGHUP); the run goes on without a display"
+                    )
+            except Gone as gone:
+                self._say_gone(gone.__cause__)
             except Exception:
                 logger.exception("the display failed; the run goes on without it")
             finally:
                 self.restore_terminal()
             if not self._closing.is_set():
                 self._pass_on(subscription)
+
+    @staticmethod
+    def _say_gone(cause: BaseException | None) -> None:
+        number = getattr(cause, "errno", None)
+        if number in QUIETLY_GONE:
+            logger.info("nobody reads the display any more; the run goes on without it")
+        else:
+            logger.warning("the display cannot be written (%s); the run goes on without it", cause)
 
     def _show(self, face: Face, subscription: Subscription) -> None:
         while not self._closing.is_set():

@@ -35,14 +35,15 @@ def status_line(model: Model, state: RunState) -> str:
 
 
 def _shown(trace: Trace) -> bool:
-    return trace.last is not None or bool(trace.description.period)
+    # A line is a reading of its time: what only an earlier run logged is none.
+    return trace.count > 0 or bool(trace.description.period)
 
 
 def _value(trace: Trace, now: float, started: float) -> str:
     stale = trace.stale_since(now, started)
     if stale is not None:
         return f"stale({stale:.0f}s)"
-    return trace.number(trace.last[1]).replace(" ", "") if trace.last else "-"
+    return trace.number(trace.last[1]).replace(" ", "") if trace.last and trace.count else "-"
 
 
 def _points(sweep: SweepProgress) -> str:

@@ -44,12 +44,13 @@ async def read_temperatures(sesn):
 
 async def time_constant(sesn):
     """Log the slope of the last half second, and the time constant where it is steep enough."""
-    t, T_body = sesn["T_body"].tail(6)
-    if len(t) < 6:
+    begin = sesn.now() - 0.55  # not the last six values: they may be of an earlier run
+    t, T_body = sesn["T_body"].since(begin)
+    if len(t) < 5:
         return
     slope = np.polyfit(t - t[0], T_body, 1)[0]
     sesn.add_entry(slope=slope)
-    difference = np.mean(sesn["T_bath"].tail(6).values) - np.mean(T_body)
+    difference = np.mean(sesn["T_bath"].since(begin).values) - np.mean(T_body)
     if abs(slope) > 0.5:
         sesn.add_entry(tau=difference / slope)
 

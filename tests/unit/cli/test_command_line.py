@@ -273,3 +273,24 @@ def test_observe_says_clearly_that_it_is_not_there_yet():
     assert done.returncode == 2
     assert "not available in this version" in done.stderr
     assert "pymanip-inspect" in done.stderr
+
+
+def test_an_experiment_without_its_suffix_is_offered_with_it(tmp_path):
+    (tmp_path / "exp.yaml").touch()
+    done = run("exp", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "pymanip-run exp.yaml" in done.stderr
+
+
+def test_a_command_of_later_versions_is_called_so():
+    done = run("check", "exp.yaml")
+    assert done.returncode == 2
+    assert "'check' is not available in this version" in done.stderr
+
+
+def test_nested_metadata_are_shown_as_they_were_written(tmp_path):
+    path = tmp_path / "a.h5"
+    with AsyncSession(path, verbose=False) as sesn:
+        sesn.save_metadata(body={"material": "brass", "sizes": [1, 2.5, None, True]})
+    shown = run(path, command="main_inspect").stdout
+    assert "body: {material: brass, sizes: [1, 2.5, null, true]}" in shown

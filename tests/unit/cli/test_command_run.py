@@ -135,8 +135,7 @@ def test_the_second_signal_cancels(experiment, tmp_path):
     process = started(experiment("hang"))
     process.stdout.readline()
     process.send_signal(signal.SIGTERM)
-    while "Ctrl-C" not in process.stderr.readline():
-        pass
+    assert any("Ctrl-C" in line for line in iter(process.stderr.readline, ""))
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=30)
     assert process.returncode == 143
@@ -193,3 +192,81 @@ def test_a_locked_session_is_exit_4(experiment, tmp_path):
     assert done.returncode == 4
     assert str(process.pid) in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_a_task_asks_for_in_vain_is_exit_1_with_the_line_of_the_task(tmp_path):
+    (tmp_path / "tasks.py").write_text(
+        "async def read(sesn):\n    sesn.add_entry(T_top=1)\n    sesn['T_tpo']\n"
+    )
+    (tmp_path / "experiment.yaml").write_text("module: tasks.py\ntasks: [read]\n")
+    done = run(tmp_path / "experiment.yaml")
+    assert done.returncode == 1
+    assert 'tasks.py", line 3, in read' in done.stderr
+    assert "did you mean 'T_top'?" in done.stderr
+    assert inspected(tmp_path / "experiment.h5")["runs"][0]["exit_code"] == 1
+
+
+def test_a_task_that_meets_an_error_of_the_system_is_exit_1_without_frames_of_python(tmp_path):
+    (tmp_path / "tasks.py").write_text(
+        "def setup(sesn):\n    open('/nowhere/ttyUSB0')\n\nasync def read(sesn):\n    pass\n"
+    )
+    (tmp_path / "experiment.yaml").write_text("module: tasks.py\ntasks: [read]\n")
+    done = run(tmp_path / "experiment.yaml")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Traceback (most recent call last):\n  File ")
+    assert [line for line in done.stderr.splitlines() if "  File " in line] == [
+        f'  File "{tmp_path}/tasks.py", line 2, in setup'
+    ]
+
+
+def test_a_warning_about_the_file_is_said(experiment):
+    done = run(experiment("three"), "--set", "parameters.voltge=4")
+    assert done.returncode == 0
+    assert "warning: --set parameters.voltge=4: parameters.voltge: a new parameter" in done.stderr
+    assert "warning:" not in run(experiment("three"), "--set", "parameters.voltge=4", "-q").stderr
+
+
+def test_the_third_signal_says_that_the_data_are_safe(tmp_path):
+    (tmp_path / "tasks.py").write_text(
+        "import asyncio, time\n"
+        "async def read(sesn):\n"
+        "    sesn.add_entry(T=1)\n"
+        "    try:\n        await asyncio.sleep(60)\n    finally:\n        print('cleaning'); time.sleep(60)\n"
+    )
+    (tmp_path / "experiment.yaml").write_text("module: tasks.py\ntasks: [read]\n")
+    process = started(tmp_path / "experiment.yaml")
+    process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    assert any("Ctrl-C" in line for line in iter(process.stderr.readline, ""))
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout.readline() == "cleaning\n"
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert "what was stored is safe: pymanip-inspect" in errors
+
+
+def test_a_hangup_leaves_the_run_and_a_word_in_the_log(experiment, tmp_path):
+    process = started(experiment("read"), "--for", "1s")
+    process.stdout.readline()
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "the run goes on without a display" in (tmp_path / "data.log").read_text()
+
+
+def test_a_full_disk_under_standard_output_is_said_and_the_run_goes_on(experiment, tmp_path):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command(experiment("three")),
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False, env=ENVIRONMENT,
+        )  # fmt: skip
+    assert done.returncode == 0
+    assert "No space left on device" in done.stderr + (tmp_path / "data.log").read_text()
+
+
+def test_a_python_file_is_no_experiment(tmp_path):
+    (tmp_path / "tasks.py").write_text("")
+    done = run(tmp_path / "tasks.py")
+    assert done.returncode == 2
+    assert "is a Python file" in done.stderr

@@ -1,6 +1,7 @@
 import csv
 import io
 import math
+import os
 
 import numpy as np
 import pytest
@@ -77,7 +78,7 @@ def same(cell, value):
 
 def test_units_stand_in_the_header_and_numbers_read_back_exactly():
     values = [0.1, 1 / 3, 1e300, -5e-324, 12.0, math.nan, math.inf, -math.inf]
-    times = START + np.arange(len(values)) * 1.1e-6
+    times = np.round(START + np.arange(len(values)) * 1.1e-3, 6)
     rows = exported(view({"T": (times, values)}, {"T": "°C"}))
     assert rows[0] == ["time", "T [°C]"]
     assert [float(r[0]) for r in rows[1:]] == times.tolist()
@@ -204,3 +205,20 @@ def test_a_failure_leaves_the_older_file_and_nothing_else(tmp_path):
         export_csv(view({"a": ([1], [1])}), target, progress=full)
     assert target.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_a_time_has_the_six_decimals_that_were_recorded():
+    microseconds = 1_795_366_483_181_381 + np.arange(1000) * 100_503
+    # So the stores make seconds of nanoseconds; some are a bit off the nearest float64.
+    rows = exported(view({"T": (microseconds * 1000 / 1e9, np.zeros(1000))}))
+    assert [row[0] for row in rows[1:]] == [f"{n // 10**6}.{n % 10**6:06}" for n in microseconds]
+
+
+def test_a_pipe_or_device_is_written_to_not_replaced(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    export_csv(view({"a": ([1], [1])}), pipe)
+    assert os.read(reader, 100) == b"time,a\n1.0,1.0\n"
+    os.close(reader)
+    assert pipe.is_fifo()

@@ -67,3 +67,17 @@ def test_one_entry_of_one_variable_is_not_plural():
     assert (
         end_of_run(Ending("finished", 1, 1, 1)) == "finished after 0:00:01 · 1 entry of 1 variable"
     )
+
+
+def test_a_line_has_no_values_of_earlier_runs():
+    run = StillRun()
+    model = Model(run.started)
+    before = {"T_rest": (run.started - 60, 25.0), "T": (run.started - 60, 20.0)}
+    model.describe(
+        {
+            "T_rest": VariableInfo("T_rest"),
+            "T": VariableInfo("T", Description(period=1e6)),
+        },
+        before,
+    )
+    assert status_line(model, run).split()[1:] == ["T=-"]
