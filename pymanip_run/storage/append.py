@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
+from pymanip_run.clock import as_seconds
 from pymanip_run.records import Statistics
 from pymanip_run.storage import layout
 from pymanip_run.storage.journal import dump_json
@@ -16,9 +17,11 @@ from pymanip_run.storage.layout import (
     SCALARS_PER_CHUNK,
     TEXT,
     escape,
+    member,
     raw_text,
     to_text,
 )
+from pymanip_run.storage.untrusted import attribute, check_series, check_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -113,10 +116,14 @@ class Appender:
     # -- variables ------------------------------------------------------------------------------
 
     def _open_variable(self, name: str) -> tuple[_Growing, _Growing]:
-        group = self._h5["variables"].get(escape(name))
+        folder, link = member(self._h5, "variables"), escape(name)
+        group = member(folder, link) if link in folder else None
         if group is None or "value" not in group:
             group = self._create_variable(name)
-        self._columns[name] = columns = (_Growing(group["time"]), _Growing(group["value"]))
+        parts = [member(group, part, h5py.Dataset) for part in ("time", "value")]
+        for part in parts:
+            check_series(part)
+        self._columns[name] = columns = (_Growing(parts[0]), _Growing(parts[1]))
         # A crash between two transactions cannot leave them of different length; damage could.
         shortest = min(columns[0].size, columns[1].size)
         for column in columns:
@@ -137,15 +144,15 @@ class Appender:
         value = group.create_dataset("value", **common)
         time.make_scale("time")
         value.dims[0].attach_scale(time)
-        for attribute in ("units", "long_name"):
-            if attribute in group.attrs:
-                value.attrs[attribute] = group.attrs[attribute]
+        for key in ("units", "long_name"):
+            if key in group.attrs:
+                value.attrs[key] = group.attrs[key]
         if "unit" in group.attrs:
             value.attrs["units"] = group.attrs["unit"]
         return group
 
     def _variable_group(self, name: str) -> Any:
-        group = self._h5["variables"].require_group(escape(name))
+        group = _group(member(self._h5, "variables"), escape(name))
         if "name" not in group.attrs:
             group.attrs["name"] = to_text(name)
             group.attrs.setdefault("long_name", to_text(name))
@@ -156,8 +163,8 @@ class Appender:
         renamed = {"label": "long_name"}
         for key, value in attributes.items():
             group.attrs[renamed.get(key, key)] = _storable(value)
-        value = group.get("value")
-        if value is not None:
+        if "value" in group:
+            value = member(group, "value", h5py.Dataset)
             for key, target in (("unit", "units"), ("label", "long_name")):
                 if key in attributes:
                     value.attrs[target] = _storable(attributes[key])
@@ -183,7 +190,7 @@ class Appender:
 
     def _put_parameter(self, name: str, parameter: Parameter) -> None:
         dataset = self._replace_scalar("parameters", name, parameter.value)
-        dataset.attrs["time"] = parameter.ns / 1e9
+        dataset.attrs["time"] = as_seconds(parameter.ns)
         if parameter.unit is not None:
             dataset.attrs["unit"] = to_text(parameter.unit)
 
@@ -195,7 +202,7 @@ class Appender:
         dataset.attrs["json"] = not isinstance(value, str)
 
     def _replace_scalar(self, folder: str, name: str, value: float | bool | str) -> Any:
-        group, link = self._h5[folder], escape(name)
+        group, link = member(self._h5, folder), escape(name)
         if link in group:
             del group[link]
         dataset = group.create_dataset(
@@ -205,7 +212,7 @@ class Appender:
         return dataset
 
     def _put_run(self, index: int, attributes: Mapping[str, Any], texts: Mapping[str, str]) -> None:
-        group = self._h5["runs"].require_group(f"{index:06}")
+        group = _group(member(self._h5, "runs"), f"{index:06}")
         for key, value in attributes.items():
             if value is not None:
                 group.attrs[key] = _storable(value)
@@ -216,8 +223,10 @@ class Appender:
             group.create_dataset(link, data=to_text(text), dtype=TEXT).attrs["name"] = to_text(key)
 
     def _append_events(self, events: list[Event]) -> None:
-        rows = [(e.ns / 1e9, to_text(e.kind), to_text(e.source), to_text(e.text)) for e in events]
-        table = self._h5["events"]
+        rows = [
+            (as_seconds(e.ns), to_text(e.kind), to_text(e.source), to_text(e.text)) for e in events
+        ]
+        table = member(self._h5, "events", h5py.Dataset)
         size = table.shape[0]
         table.resize((size + len(rows),))
         table[size:] = np.array(rows, table.dtype)
@@ -225,7 +234,7 @@ class Appender:
     # -- datasets -------------------------------------------------------------------------------
 
     def _append_records(self, name: str, records: list[ArrayRecord]) -> None:
-        group = self._h5["datasets"].require_group(escape(name))
+        group = _group(member(self._h5, "datasets"), escape(name))
         if "name" not in group.attrs:
             group.attrs["name"] = to_text(name)
         start = 0
@@ -248,7 +257,7 @@ class Appender:
         block = self._last_block(group, key)
         if block is None:
             block = _create_block(group, contents[0], key)
-        times, values = block["time"], block["value"]
+        times, values = (member(block, part, h5py.Dataset) for part in ("time", "value"))
         size = times.shape[0]
         values.resize(size + len(records), axis=0)
         if isinstance(contents[0], str):
@@ -263,19 +272,24 @@ class Appender:
                 )
         # Last, for the times say how many records there are.
         times.resize((size + len(records),))
-        times[size:] = [record.ns / 1e9 for record in records]
+        times[size:] = [as_seconds(record.ns) for record in records]
 
     @staticmethod
     def _last_block(group: Any, key: tuple[Any, ...]) -> Any:
         if not len(group):
             return None
-        block = group[f"{len(group) - 1:06}"]
+        block = member(group, f"{len(group) - 1:06}")
         found = (
-            block.attrs["dtype"],
-            tuple(block["value"].shape[1:]),
-            block.attrs["python_type"] or None,
+            attribute(block, "dtype"),
+            tuple(member(block, "value", h5py.Dataset).shape[1:]),
+            attribute(block, "python_type") or None,
         )
         return block if found == key else None
+
+
+def _group(folder: Any, link: str) -> Any:
+    """Return a group of a folder, a new one where there is none."""
+    return member(folder, link) if link in folder else folder.create_group(link)
 
 
 def _storable(value: Any) -> Any:
@@ -323,7 +337,9 @@ def _array_chunks(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
 
 def read_statistics(h5: Any) -> dict[str, Statistics]:
     """Return the statistics of all variables, in the order of their rows."""
-    table = layout.member(h5, "statistics", h5py.Dataset)[()]
+    stored = member(h5, "statistics", h5py.Dataset)
+    check_table(stored, layout.STATISTICS_DTYPE)
+    table = stored[()]
     names = [raw_text(name) for name in table["name"].tolist()]
     columns = [table[field].tolist() for field in _STATISTICS_FIELDS]
     return {

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from pymanip_run.clock import as_ns
+from pymanip_run.errors import DamagedFileError
 from pymanip_run.records import (
     DatasetInfo,
     Description,
@@ -18,8 +19,19 @@ from pymanip_run.records import (
     Statistics,
     Window,
 )
+from pymanip_run.storage.batch import RUN_ATTRIBUTES
 from pymanip_run.storage.chunks import read_floats
-from pymanip_run.storage.layout import escape, member, text_of
+from pymanip_run.storage.layout import EVENT_DTYPE, escape, member, members, text_of
+from pymanip_run.storage.untrusted import (
+    SMALL,
+    Budget,
+    attribute,
+    check_nesting,
+    check_scalar,
+    check_series,
+    check_stored,
+    check_table,
+)
 from pymanip_run.storage.values import raw_size
 
 if TYPE_CHECKING:
@@ -38,22 +50,44 @@ def _plain(value: Any) -> Any:
 
 
 def _original_name(item: Any, link: str) -> str:
-    return text_of(item.attrs["name"]) if "name" in item.attrs else str(link)
+    return str(text_of(attribute(item, "name", link)))
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else text_of(value)
+
+
+def check_structure(h5: Any) -> None:
+    """Refuse a file in which something that will be appended to is not what it should be.
+
+    Raises
+    ------
+    DamagedFileError, KeyError
+        If it is so.
+    """
+    check_table(member(h5, "events", h5py.Dataset), EVENT_DTYPE)
+    for folder in ("parameters", "metadata", "datasets", "runs"):
+        member(h5, folder)
+    for _, group in members(member(h5, "variables")):
+        for name in ("time", "value") if "value" in group else ():
+            check_series(member(group, name, h5py.Dataset))
 
 
 def read_descriptions(h5: Any) -> dict[str, Description]:
     """Return how each variable is shown."""
     result = {}
-    folder = member(h5, "variables")
-    for link in folder:
-        attributes = {key: _plain(value) for key, value in member(folder, link).attrs.items()}
-        name = str(attributes.get("name", link))
-        label = attributes.get("long_name")
+    budget = Budget(h5)
+    for link, group in members(member(h5, "variables")):
+        name = budget.take(_original_name(group, link))
+        unit, label, shown = (
+            budget.take(_text(attribute(group, key))) for key in ("unit", "long_name", "format")
+        )
+        period = attribute(group, "period")
         result[name] = Description(
-            unit=attributes.get("unit"),
+            unit=unit,
             label=None if label == name else label,
-            format=attributes.get("format"),
-            period=attributes.get("period"),
+            format=shown,
+            period=None if period is None else float(period),
         )
     return result
 
@@ -67,6 +101,8 @@ def read_series(
     """
     group = member(member(h5, "variables"), escape(name))
     time, value = member(group, "time", h5py.Dataset), member(group, "value", h5py.Dataset)
+    for column in (time, value):
+        check_series(column)
     count = min(time.shape[0], value.shape[0], statistics.n)
     low, high = 0, count
     if window.since is not None and window.since > statistics.first_time:
@@ -77,6 +113,8 @@ def read_series(
         low = max(low, high - window.tail)
     if window.head is not None:
         high = min(high, low + window.head)
+    for column in (time, value):
+        check_stored(column, (high - low) * column.dtype.itemsize)
     return read_floats(time, low, high, *file), read_floats(value, low, high, *file)
 
 
@@ -97,33 +135,33 @@ def _bisect(time: Any, when: float, count: int) -> int:
 def read_parameters(h5: Any) -> dict[str, Parameter]:
     """Return all parameters."""
     result = {}
-    folder = member(h5, "parameters")
-    for link in folder:
-        item = member(folder, link, h5py.Dataset)
-        unit = item.attrs.get("unit")
-        time_ns = as_ns(float(item.attrs.get("time", 0.0)))
-        result[_original_name(item, link)] = Parameter(
-            _plain(item[()]), time_ns, None if unit is None else text_of(unit)
-        )
+    budget = Budget(h5)
+    for link, item in members(member(h5, "parameters"), h5py.Dataset):
+        check_scalar(item)
+        time_ns = as_ns(float(attribute(item, "time", 0.0)))
+        value, unit = budget.take(_plain(item[()])), budget.take(_text(attribute(item, "unit")))
+        result[_original_name(item, link)] = Parameter(value, time_ns, unit)
     return result
 
 
 def read_metadata(h5: Any) -> dict[str, Any]:
     """Return all metadata."""
     result = {}
-    folder = member(h5, "metadata")
-    for link in folder:
-        item = member(folder, link, h5py.Dataset)
-        text = _plain(item[()])
+    budget = Budget(h5)
+    for link, item in members(member(h5, "metadata"), h5py.Dataset):
+        check_scalar(item)
+        text = budget.take(_plain(item[()]))
         result[_original_name(item, link)] = (
-            json.loads(text) if item.attrs.get("json", False) else text
+            check_nesting(json.loads(text)) if attribute(item, "json", False) else text
         )
     return result
 
 
 def read_events(h5: Any) -> list[Event]:
     """Return all events, in the order of recording."""
-    rows = member(h5, "events", h5py.Dataset)[()].tolist()
+    table = member(h5, "events", h5py.Dataset)
+    check_table(table, EVENT_DTYPE)
+    rows = table[()].tolist()
     return [
         Event(as_ns(t), text_of(kind), text_of(source), text_of(text))
         for t, kind, source, text in rows
@@ -132,20 +170,25 @@ def read_events(h5: Any) -> list[Event]:
 
 def read_runs(h5: Any) -> tuple[dict[int, dict[str, Any]], dict[int, dict[str, str]]]:
     """Return attributes and texts of the runs, by index."""
-    attributes, texts = {}, {}
-    folder = member(h5, "runs")
-    for link in folder:
+    attributes: dict[int, dict[str, Any]] = {}
+    texts: dict[int, dict[str, str]] = {}
+    budget = Budget(h5)
+    for link, group in members(member(h5, "runs")):
         if not link.isdecimal():
             continue
-        group = member(folder, link)
-        attributes[int(link)] = {key: _plain(value) for key, value in group.attrs.items()}
+        known = {key: budget.take(_plain(attribute(group, key))) for key in RUN_ATTRIBUTES}
+        attributes[int(link)] = {key: value for key, value in known.items() if value is not None}
         texts[int(link)] = {
-            _original_name(group[key], key): text_of(member(group, key, h5py.Dataset)[()])
-            for key in group
-            if isinstance(group.get(key, getlink=True), h5py.HardLink)
-            and group.get(key, getclass=True) is h5py.Dataset
+            _original_name(item, key): budget.take(_text_content(item))
+            for key, item in members(group, object)
+            if isinstance(item, h5py.Dataset) and not item.ndim
         }
     return attributes, texts
+
+
+def _text_content(item: Any) -> str:
+    check_scalar(item)
+    return text_of(item[()])
 
 
 # -- datasets -----------------------------------------------------------------------------------
@@ -156,11 +199,27 @@ def _blocks(h5: Any, name: str) -> list[Any]:
     if escape(name) not in folder:
         return []
     group = member(folder, escape(name))
-    return [member(group, link) for link in sorted(group) if link.isdecimal()]
+    return [block for link, block in sorted(members(group)) if link.isdecimal()]
+
+
+def _times(block: Any) -> Any:
+    """Return the dataset that says how many records a block has."""
+    times = member(block, "time", h5py.Dataset)
+    check_series(times)
+    check_stored(times, times.shape[0] * times.dtype.itemsize, SMALL)
+    return times
+
+
+def _values(block: Any) -> Any:
+    values = member(block, "value", h5py.Dataset)
+    text = h5py.check_string_dtype(values.dtype)
+    if not values.ndim or (values.dtype.hasobject and (text is None or values.ndim != 1)):
+        raise DamagedFileError(f"{values.name!r} is no array of numbers or texts")
+    return values
 
 
 def _count(block: Any) -> int:
-    return int(member(block, "time", h5py.Dataset).shape[0])
+    return int(_times(block).shape[0])
 
 
 def count_records(h5: Any, name: str) -> int:
@@ -170,7 +229,7 @@ def count_records(h5: Any, name: str) -> int:
 
 def read_dataset_times(h5: Any, name: str) -> FloatArray:
     """Return the timestamps of a dataset's records, float64 of shape (n,)."""
-    times = [member(b, "time", h5py.Dataset)[()] for b in _blocks(h5, name)]
+    times = [_times(block)[()] for block in _blocks(h5, name)]
     return np.concatenate(times) if times else np.empty(0)
 
 
@@ -185,11 +244,12 @@ def read_record(h5: Any, name: str, index: int) -> tuple[NDArray[Any] | str, str
     for block in _blocks(h5, name):
         count = _count(block)
         if index < count:
-            value = member(block, "value", h5py.Dataset)
-            python_type = text_of(block.attrs.get("python_type", "")) or None
+            value = _values(block)
+            python_type = text_of(attribute(block, "python_type", "")) or None
             text = h5py.check_string_dtype(value.dtype)
             if text and text.length is None:
                 return text_of(value[index]), python_type
+            check_stored(value, raw_size(value.shape[1:], value.dtype))
             # As a stretch of one: a 0-d record keeps its byte order only in an array.
             return value[index : index + 1].reshape(value.shape[1:]), python_type
         index -= count
@@ -198,29 +258,27 @@ def read_record(h5: Any, name: str, index: int) -> tuple[NDArray[Any] | str, str
 
 def _nbytes(block: Any, value: Any) -> int:
     """Return the size of a block's records; texts of any length say it in an attribute."""
-    return int(block.attrs.get("nbytes", raw_size(value.shape, value.dtype)))
+    return int(attribute(block, "nbytes", raw_size(value.shape, value.dtype)))
 
 
 def read_dataset_infos(h5: Any) -> dict[str, DatasetInfo]:
     """Return a summary of every dataset; its shape and dtype are those of the last record."""
     result = {}
-    folder = member(h5, "datasets")
-    for link in folder:
-        name = _original_name(member(folder, link), link)
+    for link, group in members(member(h5, "datasets")):
+        name = _original_name(group, link)
         blocks = [block for block in _blocks(h5, name) if _count(block)]
         if not blocks:
             continue
-        values = [member(block, "value", h5py.Dataset) for block in blocks]
-        times = [member(block, "time", h5py.Dataset) for block in blocks]
+        values = [_values(block) for block in blocks]
+        times = [_times(block) for block in blocks]
         last = values[-1]
-        unit = blocks[-1].attrs.get("unit")
         result[name] = DatasetInfo(
             name=name,
             n=sum(t.shape[0] for t in times),
             shape=tuple(last.shape[1:]),
-            dtype=text_of(blocks[-1].attrs.get("dtype", last.dtype)),
+            dtype=text_of(attribute(blocks[-1], "dtype", str(last.dtype))),
             nbytes=sum(_nbytes(b, v) for b, v in zip(blocks, values, strict=True)),
-            unit=None if unit is None else text_of(unit),
+            unit=_text(attribute(blocks[-1], "unit")),
             first_time=float(times[0][0]),
             last_time=float(times[-1][-1]),
         )

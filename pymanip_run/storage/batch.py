@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pymanip_run.clock import as_seconds
 from pymanip_run.records import (
     DatasetInfo,
     Event,
@@ -28,9 +29,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["ArrayRecord", "Batch", "RowSet", "RunRecord", "as_run", "cut_series", "dataset_info"]
+__all__ = [
+    "RUN_ATTRIBUTES",
+    "ArrayRecord",
+    "Batch",
+    "RowSet",
+    "RunRecord",
+    "as_run",
+    "cut_series",
+    "dataset_info",
+]
 
-_RUN_ATTRIBUTES = (
+RUN_ATTRIBUTES = (
+    "start",
     "stop",
     "exit_code",
     "exit_reason",
@@ -56,7 +67,7 @@ class RowSet:
 
     def times(self) -> FloatArray:
         """Return Unix seconds, float64 of shape (n,)."""
-        return self._words(np.dtype("<i8"))[:, 0] / 1e9
+        return self._words(np.dtype("<i8"))[:, 0] // 1000 / 1e6
 
     def column(self, name: str) -> FloatArray:
         """Return the values of one name, float64 of shape (n,)."""
@@ -66,7 +77,9 @@ class RowSet:
         """Return the time and the values of the last row."""
         width = 8 + 8 * len(self.names)
         words = bytes(self.data[-width:])
-        return int(np.frombuffer(words, "<i8", 1)[0]) / 1e9, np.frombuffer(words, "<f8", offset=8)
+        return as_seconds(int(np.frombuffer(words, "<i8", 1)[0])), np.frombuffer(
+            words, "<f8", offset=8
+        )
 
     def _words(self, dtype: np.dtype[Any]) -> NDArray[Any]:
         # A view; the callers copy at once, for a bytearray with views cannot grow.
@@ -168,10 +181,9 @@ class Batch:
 
 def as_run(index: int, attributes: Mapping[str, Any], texts: Mapping[str, str]) -> Run:
     """Return a run from what is stored of it."""
-    known = {key: attributes[key] for key in _RUN_ATTRIBUTES if key in attributes}
-    return Run(
-        index=index, start=float(attributes.get("start", math.nan)), texts=dict(texts), **known
-    )
+    known = {key: attributes[key] for key in RUN_ATTRIBUTES if key in attributes}
+    known["start"] = float(known.get("start", math.nan))
+    return Run(index=index, texts=dict(texts), **known)
 
 
 def dataset_info(
@@ -186,8 +198,8 @@ def dataset_info(
         dtype=last.dtype,
         nbytes=(before.nbytes if before else 0) + sum(r.nbytes for r in records),
         unit=before.unit if before else None,
-        first_time=before.first_time if before else records[0].ns / 1e9,
-        last_time=last.ns / 1e9,
+        first_time=before.first_time if before else as_seconds(records[0].ns),
+        last_time=as_seconds(last.ns),
     )
 
 

@@ -102,10 +102,11 @@ class Checkpoint:
             raise DamagedFileError(
                 f"{self._paths.redo} belongs to another session; move it elsewhere"
             )
+        # A sync that failed before leaves pages that the next one takes for written: all are written again.
         if redo.state(self._files, self._fd) is Applied.WHOLLY:
-            # Perhaps not durably, and the redo will be overwritten.
-            self._files.fdatasync(self._fd)
+            transaction.make_durable(self._files, self._paths, self._fd, redo)
             return
+        transaction.write_redo(self._files, self._paths.redo, redo)
         deadline = SYSTEM.monotonic() + PATIENCE
         while not transaction.apply(self._files, self._fd, redo):
             if SYSTEM.monotonic() >= deadline:
@@ -116,6 +117,9 @@ class Checkpoint:
     def _open(self) -> None:
         superblock = self._files.pread(self._fd, transaction.SUPERBLOCK_SIZE, 0)
         committed = transaction.superblock_length(superblock)
+        if self._files.size(self._fd) < committed:
+            # Zeros in place of what is missing would send HDF5 round in circles.
+            raise DamagedFileError(f"{self._paths.main} is damaged: its end is missing")
         self._overlay = Overlay(self._files, self._fd, committed)
         # No chunk cache: an append then writes just its own bytes, and memory stays small.
         self._h5 = h5py.File(
@@ -189,11 +193,19 @@ class Checkpoint:
                 total += status.st_size if status else 0
         return max(0, total - self._identity.position.offset)
 
-    def sync_journal(self) -> None:
-        """Make every segment durable, the oldest first."""
+    def sync_journal(self) -> dict[int, str]:
+        """Make every segment durable, the oldest first; return which could not be, and why.
+
+        One that could not be is no reason to stop: its records are on disk once they are in the file.
+        """
+        failed: dict[int, str] = {}
         for number, path in self._files.segments(self._paths.main):
             if number >= self._identity.position.segment:
-                sync_path(self._files, path)
+                try:
+                    sync_path(self._files, path)
+                except OSError as error:
+                    failed[number] = error.strerror or str(error)
+        return failed
 
     def close(self) -> None:
         """Close the file, which must have nothing pending or uncommitted."""
@@ -203,7 +215,8 @@ class Checkpoint:
 
     def finish(self) -> Report:
         """Bring everything into the file, close it and remove the side files, the lock last."""
-        self.sync_journal()
+        for number, reason in self.sync_journal().items():
+            logger.warning("journal segment %s could not be synced: %s", number, reason)
         self.catch_up()
         self._keep_damaged_end()
         report = self.report()

@@ -17,6 +17,7 @@ import logging  # noqa: E402
 import os  # noqa: E402
 import select  # noqa: E402
 import sys  # noqa: E402
+from contextlib import suppress  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import NoReturn  # noqa: E402
 
@@ -32,10 +33,51 @@ EXIT_FAULT = os.EX_IOERR  # the parent starts another one
 EXIT_REFUSED = os.EX_DATAERR  # the file is not what it should be
 EXIT_NEWER = os.EX_PROTOCOL
 
+#: A file that is held is replaced after so long, sooner when it is small: then copying costs little.
 DEFERRED_SECONDS = 60.0
+DEFERRED_AT_LEAST = 0.2
+#: Bytes for which a second of deferral is worth a copy.
+DEFERRED_RATE = 16 << 20
 DEFERRED_BYTES = 16 * SEGMENT
 
 logger = logging.getLogger("pymanip_run.storage.checkpointer")
+
+
+class Escalation:
+    """Ends a deferral that costs too much: the file that a reader holds is replaced by a changed copy.
+
+    Parameters
+    ----------
+    checkpoint
+        Whose transaction may be pending.
+    seconds, size
+        How long it may be, and how many bytes of journal may wait for it. Without `seconds` that
+        depends on what a copy costs: many readers in a loop leave no gap between them, and a
+        small file is replaced soon.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, seconds: float | None = None, size: int = DEFERRED_BYTES
+    ) -> None:
+        self._checkpoint = checkpoint
+        self._seconds = seconds
+        self._size = size
+        self._pending_since: float | None = None
+
+    def look(self) -> None:
+        """Replace the file if it is time."""
+        if self._checkpoint.pending is None:
+            self._pending_since = None
+            return
+        now = SYSTEM.monotonic()
+        if self._pending_since is None:
+            self._pending_since = now
+        patience = self._seconds
+        if patience is None:
+            seconds = self._checkpoint.pending.length_after / DEFERRED_RATE
+            patience = min(DEFERRED_SECONDS, max(DEFERRED_AT_LEAST, seconds))
+        if now - self._pending_since > patience or self._checkpoint.backlog() > self._size:
+            self._checkpoint.settle(escalate=True)
 
 
 class Checkpointer:
@@ -46,21 +88,22 @@ class Checkpointer:
         self._period = period
         self._sync_period = sync_period
         self._parent = os.getppid()
-        self._pending_since: float | None = None
         self._synced = (0, 0)
         self._sync_due = 0.0
+        self._urgent = False
         self._checkpoint = Checkpoint(SYSTEM_FILES, self._paths, self._sync_if_due)
+        self._escalation = Escalation(self._checkpoint)
 
     def run(self) -> None:
         """Work until the parent closes its end of the pipe or is gone."""
         next_checkpoint = SYSTEM.monotonic() + self._period
         while not self._parent_done():
             self._sync()
-            due = SYSTEM.monotonic() >= next_checkpoint
+            due, self._urgent = SYSTEM.monotonic() >= next_checkpoint or self._urgent, False
             if due or self._checkpoint.pending is not None:
                 while self._checkpoint.advance() and self._checkpoint.more:
                     self._sync_if_due()
-                self._escalate()
+                self._escalation.look()
             if due:
                 next_checkpoint = SYSTEM.monotonic() + self._period
         self._finish()
@@ -83,22 +126,22 @@ class Checkpointer:
         state = (segments[-1][0], status.st_size if status else 0)
         if state == self._synced:
             return
+        failed = self._checkpoint.sync_journal()
         if state[0] != self._synced[0]:
-            SYSTEM_FILES.sync_directory(self._paths.main)
-        self._checkpoint.sync_journal()
+            try:
+                SYSTEM_FILES.sync_directory(self._paths.main)
+            except OSError as error:
+                failed.setdefault(state[0], error.strerror or str(error))
         self._synced = state
+        if failed:
+            self._tell(failed)
 
-    def _escalate(self) -> None:
-        if self._checkpoint.pending is None:
-            self._pending_since = None
-            return
-        now = SYSTEM.monotonic()
-        self._pending_since = self._pending_since or now
-        if (
-            now - self._pending_since > DEFERRED_SECONDS
-            or self._checkpoint.backlog() > DEFERRED_BYTES
-        ):
-            self._checkpoint.settle(escalate=True)
+    def _tell(self, failed: dict[int, str]) -> None:
+        """Tell the parent which segments may be lost in a power cut, and save their records another way."""
+        self._urgent = True
+        lines = "".join(f"{number} {reason}\n" for number, reason in failed.items())
+        with suppress(OSError):
+            os.write(1, lines.encode())
 
     def _finish(self) -> None:
         self._checkpoint.finish()
@@ -123,6 +166,7 @@ def main() -> None:
             )
         else:
             period, sync_period = map(float, mode)
+            os.set_blocking(1, False)  # perhaps nobody reads any more
             Checkpointer(Path(path), period, sync_period).run()
     except NewerFormatError as error:
         _end(EXIT_NEWER, error)

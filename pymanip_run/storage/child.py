@@ -48,6 +48,7 @@ class Child:
         self._errors: IO[bytes] | None = None
         self._wait = 0.5
         self._next_start = 0.0
+        self._redo_at_start: int | None = None
 
     @property
     def pid(self) -> int | None:
@@ -58,9 +59,14 @@ class Child:
         """Start the process; when that fails the journal still has everything."""
         if not self._wanted:
             return
+        self._redo_at_start = self._redo_time()
         try:
             self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
-            self._process = _spawn(self._arguments, self._lock_fd, subprocess.PIPE, self._errors)
+            self._process = _spawn(
+                self._arguments, self._lock_fd, subprocess.PIPE, self._errors, subprocess.PIPE
+            )
+            assert self._process.stdout is not None  # noqa: S101 - we asked for a pipe
+            os.set_blocking(self._process.stdout.fileno(), False)
         except OSError as error:
             self._forget()
             logger.warning(
@@ -75,13 +81,30 @@ class Child:
         now = SYSTEM.monotonic()
         if now < self._next_start:
             return
-        lived_long = now > self._next_start + MAX_WAIT
-        self._wait = 1.0 if lived_long else min(MAX_WAIT, 2 * self._wait)
+        # One that got something done is worth another at once, whatever ended it.
+        useful = self._redo_time() != self._redo_at_start
+        self._wait = 0.5 if useful else min(MAX_WAIT, 2 * self._wait)
         self._next_start = now + self._wait
         if self._process is not None:
             logger.warning("the checkpointer ended (%s); starting another", self._last_words())
             self._forget()
         self.start()
+
+    def failed_syncs(self) -> dict[int, str]:
+        """Return which segments could not be synced, and why, since the last call."""
+        if self._process is None or self._process.stdout is None:
+            return {}
+        try:
+            said = os.read(self._process.stdout.fileno(), 1 << 16)
+        except BlockingIOError:
+            return {}
+        lines = [line.partition(" ") for line in said.decode(errors="replace").splitlines()]
+        return {int(number): reason for number, _, reason in lines if number.isdecimal()}
+
+    def _redo_time(self) -> int | None:
+        """Return when the last transaction was committed."""
+        status = SYSTEM_FILES.path_stat(self._paths.redo)
+        return status.st_mtime_ns if status else None
 
     def finish(self) -> None:
         """Let the process bring everything into the file, and wait for it; step in where it cannot."""
@@ -117,8 +140,9 @@ class Child:
         return said or f"status {self._process.returncode}"
 
     def _forget(self) -> None:
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()
+        for pipe in (self._process.stdin, self._process.stdout) if self._process else ():
+            if pipe is not None:
+                pipe.close()
         if self._errors is not None:
             self._errors.close()
         self._process = self._errors = None

@@ -7,16 +7,25 @@ moment leaves it untouched.
 from __future__ import annotations
 
 import os
+import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import h5py
 import numpy as np
 
-from pymanip_run.errors import DamagedFileError
+from pymanip_run.errors import DamagedFileError, NewerFormatError
 from pymanip_run.storage import layout
+from pymanip_run.storage.base import check_structure
 from pymanip_run.storage.child import run_recovery
 from pymanip_run.storage.files import SYSTEM_FILES, Files, SessionPaths
 from pymanip_run.storage.opening import lock_session
+from pymanip_run.storage.untrusted import (
+    SMALL,
+    Budget,
+    check_stored,
+    check_texts,
+    plain_attributes,
+)
 from pymanip_run.storage.values import raw_size
 
 if TYPE_CHECKING:
@@ -30,6 +39,10 @@ CHUNK_SCALARS = 1 << 16
 CHUNK_BYTES = 1 << 20
 #: Bytes read and written at a time.
 SLICE = 16 << 20
+#: Rows with texts that are compared at a time.
+TEXTS = 256
+#: Groups in groups; a session has four.
+DEEPEST = 32
 #: Written anew by `make_scale` and `attach_scale`.
 _SCALE_ATTRIBUTES = {"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST"}
 
@@ -48,7 +61,7 @@ def compact(
     files: Files = SYSTEM_FILES,
     progress: Callable[[float], None] | None = None,
 ) -> Compacted:
-    """Rewrite a session with shuffle, gzip and fletcher32.
+    """Rewrite a session with gzip, fletcher32, and shuffle where that helps.
 
     Parameters
     ----------
@@ -72,7 +85,7 @@ def compact(
     paths = SessionPaths(path)
     lock_fd = lock_session(files, paths)
     try:
-        if files.segments(path) or files.exists(paths.redo):
+        if files.segments(paths.main) or files.exists(paths.redo):
             run_recovery(paths, lock_fd, remove_lock=False)
         before = path.stat().st_size
         files.unlink(paths.temporary)
@@ -105,16 +118,20 @@ def _rewrite(source: Path, target: Path, level: int, progress: Callable[[float],
             h5py.File(target, "x", libver=layout.LIBVER, locking=False) as new,
         ):
             layout.read_identity(old, source)
-            copied = _Copy(_total(old), level, progress)
+            check_structure(old)
+            copied = _Copy(_survey(old), level, progress)
             copied.group(old, new)
         with (
             h5py.File(source, "r", locking=False) as old,
             h5py.File(target, "r", locking=False) as new,
         ):
             _compare(old, new)
-    except (OSError, RuntimeError, KeyError) as error:
+    except (OSError, RuntimeError, LookupError, ValueError, TypeError, MemoryError) as error:
+        if isinstance(error, NewerFormatError) or getattr(error, "errno", None):
+            raise
+        reason = " ".join(str(error).split()) or "there is not enough memory"
         raise DamagedFileError(
-            f"{source} could not be rewritten, it is as it was: {error}"
+            f"{source} could not be rewritten, it is as it was: {reason}"
         ) from error
 
 
@@ -130,10 +147,8 @@ class _Copy:
     def group(self, old: Any, new: Any) -> None:
         """Copy the content of a group, and of those in it."""
         _copy_attributes(old, new)
-        for name in old:
-            kind = h5py.Group if old.get(name, getclass=True) is h5py.Group else h5py.Dataset
-            item = layout.member(old, name, kind)
-            if kind is h5py.Group:
+        for name, item in layout.members(old, object):
+            if isinstance(item, h5py.Group):
                 self.group(item, new.create_group(name))
             elif _is_series(item):
                 self._series(item, new, name)
@@ -148,7 +163,7 @@ class _Copy:
         chunks = _chunks(item)
         target = folder.create_dataset(
             name, item.shape, item.dtype, maxshape=item.maxshape, chunks=chunks, fillvalue=item.fillvalue,
-            shuffle=True, compression="gzip", compression_opts=self._level, fletcher32=True,
+            shuffle=_gains_by_shuffling(item, chunks, self._level), compression="gzip", compression_opts=self._level, fletcher32=True,
         )  # fmt: skip
         _copy_attributes(item, target)
         for start, stop in _slices(item, chunks[0]):
@@ -167,10 +182,20 @@ def _is_series(item: Any) -> bool:
     )
 
 
+def _gains_by_shuffling(item: Any, chunks: tuple[int, ...], level: int) -> bool:
+    """Tell from a chunk whether its bytes compress better when they are sorted by their place in the number.
+
+    Smooth numbers do; numbers of a few decimal digits repeat as a whole, and are three times smaller as they are.
+    """
+    raw = item[tuple(slice(n) for n in chunks)].tobytes()
+    shuffled = np.frombuffer(raw, np.uint8).reshape(-1, item.dtype.itemsize).T.tobytes()
+    return len(zlib.compress(shuffled, level)) < len(zlib.compress(raw, level))
+
+
 def _copy_attributes(old: Any, new: Any) -> None:
-    for key, value in old.attrs.items():
+    for key in old.attrs:
         if key not in _SCALE_ATTRIBUTES:
-            new.attrs[key] = value
+            new.attrs[key] = old.attrs[key]
 
 
 def _record_bytes(item: Any) -> int:
@@ -194,15 +219,48 @@ def _slices(item: Any, step: int) -> list[tuple[int, int]]:
     return [(start, min(start + rows, item.shape[0])) for start in range(0, item.shape[0], rows)]
 
 
-def _total(old: Any) -> int:
-    sizes: list[int] = []
+def _survey(old: Any) -> int:
+    """Return the bytes of all series, after looking whether everything can be copied.
 
-    def add(_name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and _is_series(item):
-            sizes.append(item.shape[0] * _record_bytes(item))
+    Raises
+    ------
+    DamagedFileError
+        If something is not in the file, leads in a circle, or grows without end when it is copied.
+    """
+    total, seen, budget = 0, set(), Budget(old)
+    waiting = [(old, 0)]
+    while waiting:
+        folder, depth = waiting.pop()
+        for _, item in layout.members(folder, object):
+            place = h5py.h5o.get_info(item.id).addr
+            if place in seen or depth > DEEPEST:
+                raise DamagedFileError(f"{item.name[:80]!r} is nested too deep, or has two names")
+            seen.add(place)
+            for key, value in plain_attributes(item, _SCALE_ATTRIBUTES).items():
+                budget.take(key)
+                budget.take(value)
+            if isinstance(item, h5py.Group):
+                waiting.append((item, depth + 1))
+            elif isinstance(item, h5py.Dataset):
+                total += _checked_size(item, budget)
+    return total
 
-    old.visititems(add)
-    return sum(sizes)
+
+def _checked_size(item: Any, budget: Budget) -> int:
+    if item.shape is None:
+        return 0
+    size = raw_size(item.shape, item.dtype)
+    check_stored(item, size, SMALL)
+    if _is_series(item):
+        return size
+    if h5py.check_string_dtype(item.dtype) is not None and item.dtype.hasobject:
+        if item.ndim:
+            check_texts(item)
+        else:
+            budget.take(item[()])
+    elif item.dtype.hasobject and item.name != "/events":
+        raise DamagedFileError(f"{item.name!r} is neither numbers nor texts")
+    return 0
 
 
 def _compare(old: Any, new: Any) -> None:
@@ -224,8 +282,13 @@ def _compare(old: Any, new: Any) -> None:
 
 
 def _same_content(a: Any, b: Any) -> bool:
-    if not _is_series(a):  # tables, texts and single values, all small; in words NaN equals itself
+    if not a.shape:
         return repr(np.asarray(a[()]).tolist()) == repr(np.asarray(b[()]).tolist())
+    if a.dtype.hasobject:  # in words, for these are texts; a slice at a time
+        return all(
+            repr(a[i : i + TEXTS].tolist()) == repr(b[i : i + TEXTS].tolist())
+            for i in range(0, a.shape[0], TEXTS)
+        )
     # As bytes: NaN is not equal to itself.
     return all(
         np.ascontiguousarray(a[i:j]).tobytes() == np.ascontiguousarray(b[i:j]).tobytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from pymanip_run.records import Event, Parameter
 from pymanip_run.storage import journal
 from pymanip_run.storage.batch import ArrayRecord
 from pymanip_run.storage.journal import HEAD, MAGIC, Kind
+from pymanip_run.storage.untrusted import check_nesting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,9 +28,17 @@ __all__ = [
     "as_array",
     "bodies",
     "check_header",
+    "check_kind",
+    "check_row_set",
     "decode_dtype",
     "encode_dtype",
 ]
+
+
+MAX_NAME_BYTES = 255
+MAX_RUNS = 1_000_000
+#: Bytes that are checked in the search for the next record after damage, for each byte there is.
+RESYNC = 4
 
 
 def encode_dtype(dtype: np.dtype[Any]) -> Any:
@@ -53,11 +63,20 @@ def add_array(
     batch: Batch, content: dict[str, Any], load: Callable[[], NDArray[Any] | str], nbytes: int
 ) -> None:
     """Add a dataset's record to a batch."""
-    dtype = content["dtype"]
-    shown = "str" if dtype == "text" else str(decode_dtype(dtype))
-    record = ArrayRecord(
-        content["ns"], shown, tuple(content["shape"]), content["python_type"], nbytes, load
-    )
+    dtype, shape, python_type = content["dtype"], content["shape"], content["python_type"]
+    _check(_is_name(content["name"]) and _is_time(content["ns"]), "name or time")
+    _check(python_type is None or type(python_type) is str, "type")
+    _check(all(type(n) is int and n >= 0 for n in shape), "shape")
+    if dtype == "text":
+        shown = "str"
+        _check(not shape, "shape")
+    else:
+        decoded = decode_dtype(dtype)
+        _check(not decoded.hasobject and decoded.itemsize > 0, "dtype")
+        # In Python's integers, which do not overflow.
+        _check(math.prod(shape) * decoded.itemsize == nbytes, "size")
+        shown = str(decoded)
+    record = ArrayRecord(content["ns"], shown, tuple(shape), python_type, nbytes, load)
     batch.arrays.setdefault(content["name"], []).append(record)
 
 
@@ -67,23 +86,96 @@ def apply_content(batch: Batch, kind: int, content: dict[str, Any], uuid: str = 
         case Kind.HEADER:
             check_header(content, uuid)
         case Kind.PARAMETER:
+            _check(_is_name(content["name"]) and _is_time(content["ns"]), "name or time")
+            _check(isinstance(content["value"], (int, float, str)), "value")
+            _check(_is_text_or_none(content.get("unit")), "unit")
             batch.parameters[content["name"]] = Parameter(
                 content["value"], content["ns"], content.get("unit")
             )
         case Kind.METADATA:
+            _check(_is_name(content["name"]), "name")
+            _check(_is_shallow(content["value"]), "depth")
             batch.metadata[content["name"]] = content["value"]
         case Kind.ATTRIBUTES:
+            _check(_is_name(content["name"]), "name")
+            _check(_are_attributes(content["attributes"]), "attribute")
             batch.put_attributes(content["name"], content["attributes"])
         case Kind.EVENT:
+            texts = content["kind"], content["source"], content["text"]
+            _check(_is_time(content["ns"]) and all(type(t) is str for t in texts), "event")
             batch.events.append(
                 Event(content["ns"], content["kind"], content["source"], content["text"])
             )
         case Kind.RUN:
+            _check(type(content["index"]) is int and 0 <= content["index"] < MAX_RUNS, "index")
+            _check(_are_attributes(content["attributes"]), "attribute")
+            _check(all(type(text) is str for text in content["texts"].values()), "text")
             batch.put_run(content["index"], content["attributes"], content["texts"])
         case _:
-            raise NewerFormatError(
-                f"the journal has records of kind {kind}, which this version does not know"
-            )
+            check_kind(kind)
+
+
+def check_kind(kind: int) -> None:
+    """Refuse a record of a kind that is not known, whatever its body is.
+
+    Raises
+    ------
+    NewerFormatError
+        If it is so.
+    """
+    if not Kind.HEADER <= kind <= Kind.ARRAY_PART:
+        raise NewerFormatError(
+            f"the journal has records of kind {kind}, which this version does not know: "
+            "install a newer one (pip install -U pymanip-run)"
+        )
+
+
+def check_row_set(names: Any) -> tuple[str, ...]:
+    """Return the names of a row-set.
+
+    Raises
+    ------
+    ValueError
+        If they are none.
+    """
+    _check(isinstance(names, list) and all(map(_is_name, names)), "name")
+    _check(len(set(names)) == len(names), "name")
+    return tuple(names)
+
+
+def _check(right: bool, what: str) -> None:
+    if not right:
+        raise ValueError(f"a record with a wrong {what}")
+
+
+def _is_name(name: Any) -> bool:
+    return type(name) is str and 0 < len(name.encode()) <= MAX_NAME_BYTES
+
+
+def _is_shallow(value: Any) -> bool:
+    try:
+        check_nesting(value)
+    except DamagedFileError:
+        return False
+    return True
+
+
+def _is_time(ns: Any) -> bool:
+    return type(ns) is int and -(2**63) <= ns < 2**63
+
+
+def _is_text_or_none(value: Any) -> bool:
+    return value is None or type(value) is str
+
+
+def _are_attributes(attributes: Any) -> bool:
+    return isinstance(attributes, dict) and all(
+        value is None
+        or isinstance(value, (str, bool))
+        or (isinstance(value, (int, float)) and -(2**63) <= value < 2**63)
+        or value != value  # noqa: PLR0124 - NaN
+        for value in attributes.values()
+    )
 
 
 def check_header(content: dict[str, Any], uuid: str) -> None:
@@ -124,7 +216,9 @@ def array_content(body: memoryview) -> tuple[dict[str, Any], int]:
 def bodies(data: bytes) -> Iterator[tuple[int, memoryview]]:
     """Iterate over kind and body of the valid records in a stretch of a segment, whatever is between them."""
     view, offset = memoryview(data), data.find(MAGIC)
-    while 0 <= offset <= len(data) - HEAD.size:
+    # Where everything looks like the head of a long record, checking them all would never end.
+    budget = RESYNC * len(data)
+    while 0 <= offset <= len(data) - HEAD.size and budget > 0:
         head = HEAD.unpack_from(data, offset)
         stop = offset + HEAD.size + head[1]
         body = view[offset + HEAD.size : stop]
@@ -132,4 +226,5 @@ def bodies(data: bytes) -> Iterator[tuple[int, memoryview]]:
             yield body[0], body
             offset = stop if data.startswith(MAGIC, stop) else data.find(MAGIC, stop)
         else:
+            budget -= len(body)
             offset = data.find(MAGIC, offset + 1)

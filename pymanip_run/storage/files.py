@@ -9,11 +9,13 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from pymanip_run.clock import SYSTEM
+from pymanip_run.errors import StorageError
 
 __all__ = ["SYSTEM_FILES", "Files", "SessionPaths"]
 
@@ -38,8 +40,29 @@ class Files:
     dup = staticmethod(os.dup)
 
     def open(self, path: Path, flags: int) -> int:
-        """Open a file; created with mode 0666 less the umask."""
-        return os.open(path, flags | os.O_CLOEXEC, 0o666)
+        """Open a regular file; created with mode 0666 less the umask.
+
+        What might be created is never a symbolic link: it would be written to, whatever it points at.
+        """
+        if flags & os.O_CREAT:
+            flags |= os.O_NOFOLLOW
+        # Without waiting for the other end of a pipe, if it should be one.
+        fd = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY, 0o666)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        return fd
+
+    def open_side(self, path: Path, flags: int) -> int:
+        """Open a side file, which is not followed if it is a symbolic link."""
+        try:
+            return self.open(path, flags | os.O_NOFOLLOW)
+        except OSError as error:
+            if error.errno in {errno.ELOOP, errno.EINVAL}:
+                raise StorageError(
+                    f"{path} is no regular file, so it is none of a session; move it elsewhere"
+                ) from error
+            raise
 
     def size(self, fd: int) -> int:
         """Return the length of an open file in bytes."""
@@ -63,7 +86,7 @@ class Files:
 
     def read_whole(self, path: Path) -> bytes:
         """Return the content of a file."""
-        fd = self.open(path, os.O_RDONLY)
+        fd = self.open_side(path, os.O_RDONLY)
         try:
             return self.pread(fd, self.size(fd), 0)
         finally:
@@ -159,9 +182,12 @@ SYSTEM_FILES = Files()
 
 @dataclass(frozen=True, slots=True)
 class SessionPaths:
-    """The session file and the names of its side files."""
+    """The session file and the names of its side files, which are beside the file that a symbolic link means."""
 
     main: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "main", Path(os.path.realpath(self.main)))
 
     def segment(self, number: int) -> Path:
         """Journal segment `number`."""

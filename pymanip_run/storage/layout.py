@@ -13,9 +13,10 @@ import h5py
 import numpy as np
 
 from pymanip_run.clock import SYSTEM, iso_utc
-from pymanip_run.errors import DamagedFileError, NewerFormatError, PymanipError
+from pymanip_run.errors import DamagedFileError, NewerFormatError, PymanipError, StorageError
 from pymanip_run.records import SessionInfo
 from pymanip_run.storage.journal import Position
+from pymanip_run.storage.untrusted import attribute, check_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +32,7 @@ __all__ = [
     "damage_is_said",
     "escape",
     "member",
+    "members",
     "open_to_read",
     "read_identity",
     "read_info",
@@ -38,6 +40,8 @@ __all__ = [
 
 FORMAT = "pymanip-run"
 FORMAT_VERSION = 1
+#: Of numbers of segments and transactions, and of places in a file.
+LARGEST = 2**62
 LIBVER = ("v110", "v110")
 
 SCALARS_PER_CHUNK = 2048
@@ -120,14 +124,33 @@ def damage_is_said(path: Path) -> Iterator[None]:
     ------
     DamagedFileError
         For every error that is not of the operating system.
+    StorageError
+        If there is not enough memory.
     """
     try:
         yield
-    except (OSError, LookupError, RuntimeError, ValueError, TypeError) as error:
-        if isinstance(error, (PymanipError, IndexError)) or getattr(error, "errno", None):
+    except NewerFormatError:
+        raise
+    except DamagedFileError as error:
+        if str(path) in str(error):
             raise
-        reason = error.args[0] if error.args else type(error).__name__
-        raise DamagedFileError(f"{path} is damaged: {reason}") from error
+        raise DamagedFileError(f"{path} is damaged: {error}") from error
+    except MemoryError as error:
+        raise StorageError(f"{path}: there is not enough memory to read so much of it") from error
+    except KeyError as error:
+        if isinstance(error, PymanipError):
+            raise
+        raise DamagedFileError(f"{path} is damaged: {_line(error)} is missing") from error
+    except Exception as error:
+        if isinstance(error, PymanipError) or getattr(error, "errno", None):
+            raise
+        raise DamagedFileError(f"{path} is damaged: {_line(error)}") from error
+
+
+def _line(error: Exception) -> str:
+    """Return what an error says as one line of printable characters."""
+    words = " ".join(str(error.args[0] if error.args else "").split())
+    return "".join(c if c.isprintable() else "?" for c in words[:300]) or type(error).__name__
 
 
 def open_to_read(path: Path) -> Any:
@@ -159,11 +182,27 @@ def member(group: Any, name: str, kind: type = h5py.Group) -> Any:
         raise DamagedFileError(
             f"{name!r} is a {type(item).__name__.lower()}; a session has a {kind.__name__.lower()}"
         )
-    if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
-        raise DamagedFileError(
-            f"the data of {name!r} are outside the file; a session has none such"
-        )
+    if isinstance(item, h5py.Dataset):
+        check_dataset(item, name)
     return item
+
+
+def members(group: Any, kind: type = h5py.Group) -> Iterator[tuple[str, Any]]:
+    """Iterate over names and members of a group, as :func:`member` returns them.
+
+    Raises
+    ------
+    DamagedFileError
+        Also if two names lead to the same member: a few bytes could so stand for any number.
+    """
+    seen = set()
+    for link in group:
+        item = member(group, link, kind)
+        place = h5py.h5o.get_info(item.id).addr
+        if place in seen:
+            raise DamagedFileError(f"{link!r} is another name of a member that was there before")
+        seen.add(place)
+        yield link, item
 
 
 def raw_text(value: Any) -> str:
@@ -191,35 +230,46 @@ def read_identity(h5: Any, path: Path) -> Identity:
     NewerFormatError
         If a newer version wrote it.
     """
-    attributes = h5.attrs
-    if "format" not in attributes or text_of(attributes["format"]) != FORMAT:
+    if "format" not in h5.attrs or raw_text(attribute(h5, "format")) != FORMAT:
         raise DamagedFileError(f"{path} is an HDF5 file, but not a session of pymanip-run")
     try:
-        version = int(attributes["format_version"])
+        version = int(attribute(h5, "format_version"))
         if version > FORMAT_VERSION:
             raise NewerFormatError(
                 f"{path} has format {version}; this pymanip-run reads up to format {FORMAT_VERSION}: "
                 "install a newer one (pip install -U pymanip-run)"
             )
-        segment, offset = (int(x) for x in attributes["wal_pos"])
-        uuid = UUID(text_of(attributes["session_uuid"]))
-        return Identity(uuid, Position(segment, offset), int(attributes["transaction"]))
-    except (KeyError, ValueError, TypeError) as error:
-        raise DamagedFileError(f"{path} is a session whose identity is damaged: {error}") from None
+        uuid = UUID(raw_text(attribute(h5, "session_uuid")))
+        transaction = int(attribute(h5, "transaction"))
+        if not 0 <= transaction < LARGEST:
+            raise ValueError(f"transaction {transaction}")
+        return Identity(uuid, _position(h5), transaction)
+    except NewerFormatError:
+        raise
+    except (DamagedFileError, KeyError, ValueError, TypeError, OverflowError) as error:
+        raise DamagedFileError(
+            f"{path} is a session whose identity is damaged: {_line(error)}"
+        ) from None
+
+
+def _position(h5: Any) -> Position:
+    segment, offset = (int(x) for x in attribute(h5, "wal_pos", length=2))
+    if not (0 <= segment < LARGEST and 0 <= offset < LARGEST):
+        raise ValueError(f"journal position {segment}:{offset}")
+    return Position(segment, offset)
 
 
 def read_info(h5: Any) -> SessionInfo:
     """Return the identity in the words of the surface."""
-    attributes = h5.attrs
-    segment, offset = (int(x) for x in attributes["wal_pos"])
+    segment, offset = _position(h5)
     try:
-        created = datetime.fromisoformat(text_of(attributes["created"])).timestamp()
-    except ValueError:
+        created = datetime.fromisoformat(raw_text(attribute(h5, "created", ""))).timestamp()
+    except (ValueError, OverflowError):
         created = 0.0
     return SessionInfo(
-        uuid=text_of(attributes["session_uuid"]),
-        format_version=int(attributes["format_version"]),
+        uuid=text_of(attribute(h5, "session_uuid")),
+        format_version=int(attribute(h5, "format_version")),
         created=created,
-        title=text_of(attributes.get("title", "")),
+        title=text_of(attribute(h5, "title", "")),
         checkpointed=f"{segment}:{offset}",
     )

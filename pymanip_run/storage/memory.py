@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from pymanip_run.clock import SYSTEM
+from pymanip_run.clock import SYSTEM, as_seconds
 from pymanip_run.errors import UsageError
 from pymanip_run.records import (
     DatasetInfo,
@@ -92,7 +92,9 @@ class MemoryStore:
     def dataset_times(self, name: str) -> FloatArray:
         """Return the timestamps of the records, shape (n,)."""
         with self.lock:
-            return np.array([r.ns / 1e9 for r in self._batch.arrays.get(name, ())], np.float64)
+            return np.array(
+                [as_seconds(r.ns) for r in self._batch.arrays.get(name, ())], np.float64
+            )
 
     def dataset_record(self, name: str, index: int) -> Any:
         """Return the index-th record.

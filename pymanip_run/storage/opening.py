@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 from pymanip_run.clock import SYSTEM, iso_local
 from pymanip_run.errors import DamagedFileError, SessionLockedError, StorageError
 from pymanip_run.storage import journal, layout, transaction
+from pymanip_run.storage.base import check_structure
 from pymanip_run.storage.child import run_recovery
 from pymanip_run.storage.decode import bodies
 from pymanip_run.storage.files import SYSTEM_FILES, Files, SessionPaths
@@ -26,6 +27,9 @@ __all__ = ["Opened", "check_is_session", "lock_session", "open_for_writing", "re
 
 logger = logging.getLogger(__name__)
 
+MAX_PID = 2**31
+#: What is longer was not written by us.
+LOCK_BYTES = 4096
 #: How long the checkpointer of a dead run is waited for.
 FINISHING_SECONDS = 10.0
 
@@ -63,6 +67,7 @@ def open_for_writing(files: Files, paths: SessionPaths, title: str) -> Opened:
         report = _recover(files, paths, lock_fd, title)
         with layout.damage_is_said(paths.main), layout.open_to_read(paths.main) as h5:
             identity = layout.read_identity(h5, paths.main)
+            check_structure(h5)
     except BaseException as error:
         if not files.segments(paths.main):
             files.unlink(paths.lock)
@@ -147,6 +152,7 @@ def lock_session(files: Files, paths: SessionPaths) -> int:
                 told = True
             SYSTEM.pause(0.02)
         files.close(fd)
+    _check_lock_file(files, paths, fd)
     content = {"pid": os.getpid(), "host": socket.gethostname(), "since": iso_local(SYSTEM.time())}
     try:
         files.truncate(fd, 0)
@@ -156,6 +162,14 @@ def lock_session(files: Files, paths: SessionPaths) -> int:
         files.close(fd)
         raise StorageError(f"{paths.lock} cannot be written: {error.strerror}") from error
     return fd
+
+
+def _check_lock_file(files: Files, paths: SessionPaths, fd: int) -> None:
+    """Refuse to write into a file that may be somebody's, and has the name of our lock by accident or intent."""
+    status = files.stat(fd)
+    if status.st_nlink > 1 or status.st_size > LOCK_BYTES:
+        files.close(fd)
+        raise StorageError(f"{paths.lock} is no lock of a session; move it elsewhere")
 
 
 def _open_lock(files: Files, paths: SessionPaths) -> int:
@@ -170,13 +184,14 @@ def _open_lock(files: Files, paths: SessionPaths) -> int:
             raise StorageError(
                 f"the folder {paths.main.parent} is not writable ({error.strerror})"
             ) from error
-        raise StorageError(f"{paths.lock} cannot be opened: {error.strerror}") from error
+        why = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror
+        raise StorageError(f"{paths.lock} cannot be opened: {why}; move it elsewhere") from error
 
 
 def _read_holder(files: Files, fd: int) -> dict[str, object]:
     try:
-        content = json.loads(files.pread(fd, 4096, 0))
-    except ValueError:
+        content = json.loads(files.pread(fd, LOCK_BYTES, 0))
+    except (ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -188,6 +203,8 @@ def _is_finishing(holder: dict[str, object]) -> bool:
     pid = holder.get("pid")
     if holder.get("host") != socket.gethostname() or not isinstance(pid, int):
         return False
+    if not 0 < pid < MAX_PID:
+        return True
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -198,11 +215,16 @@ def _is_finishing(holder: dict[str, object]) -> bool:
 
 
 def _locked_message(paths: SessionPaths, holder: dict[str, object]) -> str:
-    who = f"process {holder.get('pid', '?')} on {holder.get('host', '?')} since {holder.get('since', '?')}"
+    pid, host, since = (_word(holder.get(key, "?")) for key in ("pid", "host", "since"))
+    who = f"process {pid} on {host} since {since}"
     return (
         f"{paths.main} is being written by {who}; stop that run first, or choose another file. "
         f"To look at it meanwhile: pymanip-inspect {paths.main}"
     )
+
+
+def _word(value: object) -> str:
+    return "".join(c for c in str(value)[:64] if c.isprintable())
 
 
 def _recover(files: Files, paths: SessionPaths, lock_fd: int, title: str) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from pymanip_run.clock import SYSTEM
+from pymanip_run.clock import SYSTEM, as_seconds
 from pymanip_run.errors import StorageError
 from pymanip_run.records import (
     DatasetInfo,
@@ -221,7 +221,9 @@ class SnapshotStore:
     def dataset_times(self, name: str) -> FloatArray:
         """Return the timestamps of the records, shape (n,)."""
         with self._view() as view:
-            after = np.array([r.ns / 1e9 for r in view.batch.arrays.get(name, ())], np.float64)
+            after = np.array(
+                [as_seconds(r.ns) for r in view.batch.arrays.get(name, ())], np.float64
+            )
             return np.concatenate((base.read_dataset_times(view.h5, name), after))
 
     def dataset_record(self, name: str, index: int) -> Any:
@@ -237,12 +239,12 @@ class SnapshotStore:
             if 0 <= index < count:
                 return decode_value(*base.read_record(view.h5, name, index))
             records = view.batch.arrays.get(name, [])
-            if not 0 <= index - count < len(records):
-                raise IndexError(
-                    f"dataset {name!r} has {count + len(records)} records, there is no {index}"
-                )
-            record = records[index - count]
-            return decode_value(record.load(), record.python_type)
+            if 0 <= index - count < len(records):
+                record = records[index - count]
+                return decode_value(record.load(), record.python_type)
+        raise IndexError(
+            f"dataset {name!r} has {count + len(records)} records, there is no {index}"
+        )
 
     # -- the moment of a read -------------------------------------------------------------------
 
@@ -306,7 +308,8 @@ class SnapshotStore:
             self._forget()
             with layout.damage_is_said(self._path):
                 self._base = self._load(fd, key)
-        self._base.reader.read(self._base.batch)
+        with layout.damage_is_said(self._path):
+            self._base.reader.read(self._base.batch)
         unchanged = self._key(fd) == key and self._files.is_at(fd, self._path)
         return self._base if unchanged else None
 

@@ -7,11 +7,14 @@ one system call an entry.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import weakref
 from typing import TYPE_CHECKING
 
+from pymanip_run.clock import SYSTEM, as_seconds
+from pymanip_run.records import Event
 from pymanip_run.storage.child import Child
 from pymanip_run.storage.files import SYSTEM_FILES, Files, SessionPaths
 from pymanip_run.storage.journal import SEGMENT
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["FileStore"]
 
 logger = logging.getLogger(__name__)
+
+#: Between two events about the same trouble.
+ALARM_SECONDS = 60.0
 
 
 class FileStore(JournalWriter, SnapshotStore):
@@ -77,6 +83,7 @@ class FileStore(JournalWriter, SnapshotStore):
             files.unlink(paths.lock)
             files.close(opened.lock_fd)
             raise
+        self._alarmed = -math.inf
         self._child = Child(paths, opened.lock_fd, checkpoint_period, sync_period)
         self._child.start()
         _OPEN_STORES.add(self)
@@ -86,7 +93,7 @@ class FileStore(JournalWriter, SnapshotStore):
         result: dict[str, tuple[float, float]] = dict(self._before)
         for names, rows in list(self._writing.items()):
             ns, values = rows.last
-            time = ns / 1e9
+            time = as_seconds(ns)
             for name, value in zip(names, values, strict=False):
                 if name not in result or result[name][0] <= time:
                     result[name] = (time, float(value))
@@ -116,8 +123,43 @@ class FileStore(JournalWriter, SnapshotStore):
         self._files.close(self._lock_fd)
 
     def _look_after(self, ns: int) -> None:
-        super()._look_after(ns)
-        self._child.keep_alive()
+        # The entry is stored already: nothing here may make its call fail.
+        try:
+            super()._look_after(ns)
+            self._child.keep_alive()
+            self._hear_of_failed_syncs()
+        except Exception:
+            logger.exception("%s: the checkpointer could not be looked after", self._paths.main)
+
+    def sync(self) -> None:
+        """Return when everything recorded is on disk.
+
+        Raises
+        ------
+        StorageError
+            If a part of it may not be.
+        """
+        with self.lock:
+            self._check_open()
+            self._hear_of_failed_syncs()
+        super().sync()
+
+    def _hear_of_failed_syncs(self) -> None:
+        """Go on in another segment when the checkpointer could not sync this one, and raise the alarm."""
+        failed = self._child.failed_syncs()
+        if not failed:
+            return
+        reason = next(iter(failed.values()))
+        text = (
+            f"the journal could not be synced to disk ({reason}): what was recorded in the last seconds survives a "
+            "kill, but perhaps no power cut; recording goes on in a new segment. Look after the disk"
+        )
+        logger.error("%s: %s", self._paths.main, text)
+        self._doubt(failed)
+        now = SYSTEM.time()
+        if now - self._alarmed >= ALARM_SECONDS:
+            self._alarmed = now
+            self.append_event(Event(int(now * 1e6) * 1000, "error", "storage", text))
 
 
 _OPEN_STORES: weakref.WeakSet[FileStore] = weakref.WeakSet()

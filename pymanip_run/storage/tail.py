@@ -7,12 +7,23 @@ from __future__ import annotations
 
 import os
 import struct
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pymanip_run.errors import PymanipError
 from pymanip_run.storage import journal
-from pymanip_run.storage.decode import add_array, apply_content, array_content, as_array, bodies
+from pymanip_run.storage.decode import (
+    add_array,
+    apply_content,
+    array_content,
+    as_array,
+    bodies,
+    check_kind,
+    check_row_set,
+)
 from pymanip_run.storage.journal import BLOCK, HEAD, MAGIC, PART_HEAD, Kind, Position
+from pymanip_run.storage.resync import READ, find_record
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,8 +33,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Findings", "JournalReader", "Piece"]
 
-READ = 4 << 20
 _ID = struct.Struct("<I")
+#: One without values has 13 bytes; a shorter one cannot even be looked into.
+_SHORTEST_ROW = 12
+#: What the content of a record that was made up may raise.
+_MEANINGLESS = (ValueError, TypeError, AttributeError, LookupError, RecursionError, struct.error)
 
 
 @dataclass(slots=True)
@@ -82,7 +96,7 @@ class JournalReader:
         for number, path in self._files.segments(self._paths.main):
             if number >= self.position.segment and number not in self._open:
                 try:
-                    self._open[number] = self._files.open(path, os.O_RDONLY)
+                    self._open[number] = self._files.open_side(path, os.O_RDONLY)
                 except FileNotFoundError:
                     continue  # checkpointed and removed since the listing
 
@@ -92,11 +106,15 @@ class JournalReader:
             if number <= self.position.segment:
                 stop = self.position.offset if number == self.position.segment else None
                 for kind, body in bodies(self._files.read_whole(path)[:stop]):
-                    if kind == Kind.ARRAY_PART:
-                        _, array_id, part = PART_HEAD.unpack_from(body)
-                        self._unfinished.setdefault(array_id, {})[part] = number
-                    elif kind == Kind.ARRAY:
-                        self._unfinished.pop(array_content(body)[0].get("id", -1), None)
+                    with suppress(*_MEANINGLESS):  # which the reading of it has told
+                        self._see_array(kind, body, number)
+
+    def _see_array(self, kind: int, body: memoryview, segment: int) -> None:
+        if kind == Kind.ARRAY_PART:
+            _, array_id, part = PART_HEAD.unpack_from(body)
+            self._unfinished.setdefault(array_id, {})[part] = segment
+        elif kind == Kind.ARRAY:
+            self._unfinished.pop(array_content(body)[0].get("id", -1), None)
 
     def segments_in_use(self) -> set[int]:
         """Return the segments with parts of arrays that are under way."""
@@ -179,7 +197,7 @@ class JournalReader:
             if not journal.valid_body(head, body):
                 break
             self._count(head[2])
-            if body[0] == Kind.ROW:
+            if body[0] == Kind.ROW and len(body) > _SHORTEST_ROW:
                 row_id = _ID.unpack_from(body, 1)[0]
                 if row_id != current_id:
                     names = self._row_sets.get(row_id) or self._search(fd, row_id)
@@ -194,7 +212,7 @@ class JournalReader:
                     # Another run: its row-sets are numbered anew, and nothing of the last one is under way.
                     self._row_sets.clear()
                     self._unfinished.clear()
-                self._apply(batch, body, Piece(fd, base + offset + HEAD.size, len(body)))
+                self._try(batch, body, Piece(fd, base + offset + HEAD.size, len(body)))
             offset = stop
         return offset
 
@@ -218,7 +236,7 @@ class JournalReader:
         self, batch: Batch, fd: int, number: int, offset: int, *, is_last: bool
     ) -> int:
         """Return the distance to the next valid record behind bytes that are none; 0 at the end."""
-        following = self._find_record(fd, offset + 1)
+        following = find_record(self._files, fd, offset + 1, self._sequence)
         if following is not None:
             # A record that was being written when it was looked at is whole once another follows it.
             if used := self._decode_one(batch, fd, offset):
@@ -243,35 +261,12 @@ class JournalReader:
         magic, length, _, _ = HEAD.unpack(data)
         return bool(magic != MAGIC or length <= self.findings.torn - HEAD.size)
 
-    def _find_record(self, fd: int, offset: int) -> int | None:
-        size = self._files.size(fd)
-        while offset + HEAD.size <= size:
-            data = self._files.pread(fd, READ, offset)
-            found = data.find(MAGIC)
-            while found >= 0:
-                if self._is_record(fd, offset + found, size):
-                    return offset + found
-                found = data.find(MAGIC, found + 1)
-            offset += max(1, len(data) - len(MAGIC) + 1)
-        return None
-
-    def _is_record(self, fd: int, offset: int, size: int) -> bool:
-        data = self._files.pread(fd, HEAD.size, offset)
-        if len(data) < HEAD.size:
-            return False
-        head = HEAD.unpack(data)
-        if offset + HEAD.size + head[1] > size:
-            return False
-        # Sequences never go back: an old record inside an array's bytes is not taken for one.
-        if self._sequence is not None and head[2] < self._sequence:
-            return False
-        return journal.valid_body(head, self._files.pread(fd, head[1], offset + HEAD.size))
-
     def _learn(self, fd: int, start: int, stop: int) -> None:
         """Learn the row-sets that are defined in a stretch."""
         for kind, body in bodies(self._files.pread(fd, stop - start, start)):
             if kind == Kind.ROW_SET:
-                self._define(body)
+                with suppress(*_MEANINGLESS):
+                    self._define(body)
 
     def _search(self, fd: int, row_id: int) -> tuple[str, ...] | None:
         """Return the names of a row-set whose definition was lost, from another one in the segment."""
@@ -285,6 +280,23 @@ class JournalReader:
 
     # -- one record -----------------------------------------------------------------------------
 
+    def _try(self, batch: Batch, body: memoryview, where: Piece) -> None:
+        """Apply a record; one whose checksum is right and whose content means nothing is damage like any other."""
+        try:
+            self._apply(batch, body, where)
+        except (PymanipError, MemoryError):
+            raise
+        except OSError as error:
+            if error.errno:
+                raise
+            self._meaningless(where)
+        except Exception:  # noqa: BLE001 - whatever numpy and json say of what was made up
+            self._meaningless(where)
+
+    def _meaningless(self, where: Piece) -> None:
+        self.findings.lost += 1
+        self.findings.damaged.append((self.position.segment, where.offset, where.length))
+
     def _apply(self, batch: Batch, body: memoryview, where: Piece) -> None:
         kind = body[0]
         if kind == Kind.ROW_SET:
@@ -295,10 +307,11 @@ class JournalReader:
             _, array_id, part = PART_HEAD.unpack_from(body)
             self._unfinished.setdefault(array_id, {})[part] = self.position.segment
         else:
+            check_kind(kind)
             apply_content(batch, kind, journal.load_json(body[1:]), self._uuid)
 
     def _define(self, body: memoryview) -> None:
-        self._row_sets[_ID.unpack_from(body, 1)[0]] = tuple(journal.load_json(body[5:]))
+        self._row_sets[_ID.unpack_from(body, 1)[0]] = check_row_set(journal.load_json(body[5:]))
 
     def _array(self, batch: Batch, body: memoryview, where: Piece) -> None:
         content, size = array_content(body)
@@ -319,9 +332,14 @@ class JournalReader:
         self, array_id: int, places: list[list[int]], found: dict[int, int]
     ) -> list[Piece] | None:
         """Return where the parts of an array are; None when one is lost."""
-        pieces = []
+        pieces, end = [], (0, 0)
         for number, (segment, offset, length) in enumerate(places):
+            if not end <= (segment, offset) or length < 0:
+                return None  # parts come one after the other, none twice
+            end = segment, offset + HEAD.size + PART_HEAD.size + length
             fd = self._segment(segment)
+            if fd is not None and end[1] > self._files.size(fd):
+                return None
             # Parts before the position where we began were not looked at yet.
             if fd is None or not (number in found or self._is_part(fd, offset, array_id, number)):
                 return None
@@ -341,7 +359,7 @@ class JournalReader:
         """Return an open segment, also one before the position."""
         if number not in self._open:
             try:
-                self._open[number] = self._files.open(self._paths.segment(number), os.O_RDONLY)
+                self._open[number] = self._files.open_side(self._paths.segment(number), os.O_RDONLY)
             except FileNotFoundError:
                 return None
         return self._open[number]

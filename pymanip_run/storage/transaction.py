@@ -42,9 +42,11 @@ __all__ = [
     "apply",
     "belongs",
     "commit",
+    "make_durable",
     "read_redo",
     "replace_with_copy",
     "superblock_length",
+    "write_redo",
 ]
 
 _MAGIC = b"PMREDO1\n"
@@ -52,6 +54,8 @@ _HEAD = struct.Struct("<IQ16sQQIIQI")
 _RUN = struct.Struct("<QQ")
 
 LOCK_WAIT = 0.05
+#: One transaction takes 64 MiB of journal and at most one more record, which is shorter than 4 GiB.
+MAX_GROWTH = 16 << 30
 SUPERBLOCK_SIZE = 48
 _IDENTITY_BYTES = 1 << 20
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -131,7 +135,7 @@ def commit(files: Files, paths: SessionPaths, overlay: Overlay, number: int, uui
         crc_after=crc32(b"".join(c.data for c in changes)),
         changes=changes,
     )  # fmt: skip
-    _write_redo(files, paths.redo, redo)
+    write_redo(files, paths.redo, redo)
     return redo
 
 
@@ -145,6 +149,16 @@ def apply(files: Files, fd: int, redo: Redo) -> bool:
         files.unlock(fd)
     files.fdatasync(fd)
     return True
+
+
+def make_durable(files: Files, paths: SessionPaths, fd: int, redo: Redo) -> None:
+    """Sync a session file that has the transaction, perhaps not on disk and perhaps under a name that is not.
+
+    The bytes that are there are written once more, which no reader can see and needs no lock.
+    """
+    _write_changes(files, fd, redo)
+    files.fdatasync(fd)
+    files.sync_directory(paths.main)
 
 
 def replace_with_copy(files: Files, paths: SessionPaths, fd: int, redo: Redo) -> int:
@@ -178,31 +192,68 @@ def copy_applied(files: Files, fd: int, target: int, redo: Redo) -> None:
 def read_redo(files: Files, path: Path) -> Redo | None:
     """Return the transaction in a redo file, None when there is none or it was not completed."""
     try:
-        return _parse_redo(files.read_whole(path))
+        fd = files.open_side(path, os.O_RDONLY)
     except FileNotFoundError:
         return None
+    try:
+        # The head says how long the rest is; what is no redo file may have any length.
+        start = files.pread(fd, len(_MAGIC) + 4 + _HEAD.size, 0)
+        size = _payload_size(start)
+        if size is None or size > files.size(fd) - len(start):
+            return None
+        return _parse_redo(start, files.pread(fd, size, len(start)))
+    finally:
+        files.close(fd)
 
 
-def _parse_redo(data: bytes) -> Redo | None:
+def _payload_size(data: bytes) -> int | None:
+    """Return the length that a valid head states, None where there is no valid head."""
     start = len(_MAGIC) + 4
     if len(data) < start + _HEAD.size or not data.startswith(_MAGIC):
         return None
-    head = data[start : start + _HEAD.size]
-    if crc32(head) != int.from_bytes(data[len(_MAGIC) : start], "little"):
+    if crc32(data[start:]) != int.from_bytes(data[len(_MAGIC) : start], "little"):
         return None
-    count, number, uuid, before, after, crc_before, crc_after, size, crc = _HEAD.unpack(head)
-    payload = data[start + _HEAD.size : start + _HEAD.size + size]
+    return int(_HEAD.unpack(data[start:])[7])
+
+
+def _parse_redo(head: bytes, payload: bytes) -> Redo | None:
+    count, number, uuid, before, after, crc_before, crc_after, size, crc = _HEAD.unpack(
+        head[len(_MAGIC) + 4 :]
+    )
     if len(payload) != size or crc32(payload) != crc:
         return None
     changes, offset = [], count * _RUN.size
+    if offset > size:
+        raise DamagedFileError("the redo file is damaged: it has no room for its changes")
     for i in range(count):
         place, length = _RUN.unpack_from(payload, i * _RUN.size)
         changes.append(Change(place, payload[offset : offset + length]))
         offset += length
+    _check_changes(changes, before, after, whole=offset == size)
     return Redo(number, UUID(bytes=uuid), before, after, crc_before, crc_after, changes)
 
 
-def _write_redo(files: Files, path: Path, redo: Redo) -> None:
+def _check_changes(changes: list[Change], before: int, after: int, *, whole: bool) -> None:
+    """Refuse changes with a right checksum that no transaction of ours makes.
+
+    Raises
+    ------
+    DamagedFileError
+        If they are not inside what was committed before, overlap, or make the file much longer than it was.
+    """
+    end = 0
+    for change in sorted(changes):
+        if change.offset < end:
+            raise DamagedFileError("the redo file is damaged: two changes overlap")
+        end = change.offset + len(change.data)
+    if not whole or end > before:
+        raise DamagedFileError("the redo file is damaged: a change is outside of the file")
+    if after > before + MAX_GROWTH:
+        raise DamagedFileError(f"the redo file is damaged: {after} bytes cannot be committed")
+
+
+def write_redo(files: Files, path: Path, redo: Redo) -> None:
+    """Write a transaction and sync it; the same one over itself is safe at every instant."""
     table = b"".join(_RUN.pack(c.offset, len(c.data)) for c in redo.changes)
     payload = table + b"".join(c.data for c in redo.changes)
     head = _HEAD.pack(

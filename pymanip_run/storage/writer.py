@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import numpy as np
 
+from pymanip_run.clock import SYSTEM
 from pymanip_run.errors import PymanipError, StorageError, UsageError
 from pymanip_run.storage import journal
 from pymanip_run.storage.decode import encode_dtype
 from pymanip_run.storage.journal import BLOCK, HEAD, MAGIC, PART, PART_HEAD, Kind
+from pymanip_run.storage.syncing import Syncing
 
 if TYPE_CHECKING:
     import struct
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["JournalWriter", "refuse_closed", "refuse_forked"]
 
 logger = logging.getLogger(__name__)
+
+#: Seconds between the parts of a large array, for entries of other threads.
+HAND_OVER = 1e-4
 
 
 class _RowSet:
@@ -75,7 +80,7 @@ class JournalWriter:
         self._fd = -1
         self._end = 0
         self._sequence = 0
-        self._unsynced: list[int] = []
+        self._syncing = Syncing(files, paths)
         self._writing: dict[tuple[str, ...], _RowSet] = {}
         self._given_up: list[int] = []
         self._write: Callable[[int, Any], int] = files.write
@@ -161,23 +166,44 @@ class JournalWriter:
         )
 
     def sync(self) -> None:
-        """Return when everything recorded is on disk."""
+        """Return when everything recorded is on disk.
+
+        Raises
+        ------
+        StorageError
+            If a part of it may not be, also after a failure that an earlier call or the checkpointer
+            met: until a checkpoint has brought that part into the session file.
+        """
         with self.lock:
             self._check_open()
-            pending, current = self._unsynced[:], self._files.dup(self._fd)
+            descriptors = self._syncing.descriptors()
+            waiting = set(descriptors)
+            descriptors[self._segment] = self._files.dup(self._fd)
+        failed = self._syncing.sync(descriptors)
         try:
-            for number in pending:
-                self._sync_segment(number)
-            self._files.fdatasync(current)
             self._files.sync_directory(self._paths.main)
         except OSError as error:
-            raise StorageError(
-                f"{self._paths.main}: could not be synced to disk: {error.strerror}"
-            ) from error
-        finally:
-            self._files.close(current)
+            failed.setdefault(max(descriptors), error.strerror or str(error))
         with self.lock:
-            self._unsynced = [n for n in self._unsynced if n not in pending]
+            self._syncing.done(waiting - failed.keys())
+            if failed and not self._closed:
+                self._doubt(failed)
+            doubtful = self._syncing.doubtful()
+        if doubtful:
+            raise StorageError(
+                f"{self._paths.main}: could not be synced to disk: {next(iter(doubtful.values()))}. What was recorded "
+                "so far survives a kill, but perhaps no power cut before a checkpoint has brought it into the file"
+            )
+
+    def _doubt(self, failed: Mapping[int, str]) -> None:
+        """Note segments that may not be on disk; what is recorded from now on goes into another one."""
+        self._syncing.doubt(dict(failed))
+        if self._segment in failed:
+            try:
+                self._rotate()
+            except StorageError as error:
+                logger.warning("%s", error)
+                self._end = self._segment_size  # the next record tries again
 
     def _close_journal(self, refuse: Callable[[int, Any], NoReturn]) -> None:
         """Close the segment; what is recorded from now on is refused."""
@@ -188,20 +214,12 @@ class JournalWriter:
             rows.limit = 0
         if fd >= 0:
             self._files.close(fd)
+        self._syncing.close()
 
     def _look_after(self, ns: int) -> None:
         """Do what is to be done now and then, and say in `_next_look` when again."""
         self._next_look = ns + 1_000_000_000
-
-    def _sync_segment(self, number: int) -> None:
-        try:
-            fd = self._files.open(self._paths.segment(number), os.O_RDONLY)
-        except FileNotFoundError:
-            return  # checkpointed meanwhile, which is more than synced
-        try:
-            self._files.fdatasync(fd)
-        finally:
-            self._files.close(fd)
+        self._syncing.tidy()
 
     # -- the journal's file ---------------------------------------------------------------------
 
@@ -255,6 +273,8 @@ class JournalWriter:
                 self._rotate()
             place = self._segment, self._end, len(raw)
             self._append_record(PART_HEAD.pack(Kind.ARRAY_PART, array_id, number), raw)
+        # The lock is not fair: without a pause this thread takes it again before one that waits wakes up.
+        SYSTEM.pause(HAND_OVER)
         return place
 
     def _tell_given_up(self) -> None:
@@ -302,8 +322,7 @@ class JournalWriter:
             self._failed(error)
         old, self._fd = self._fd, fd
         if old >= 0:
-            self._unsynced.append(self._segment)
-            self._files.close(old)
+            self._syncing.add(self._segment, old)
         self._segment = number
         self._sequence += 1
         self._end = len(header)

@@ -67,6 +67,18 @@ def test_a_compacted_file_has_checksums_units_and_axes(session):
         assert value.dims[0][0].name == "/variables/T/time"
 
 
+def test_numbers_of_a_few_digits_become_several_times_smaller(tmp_path):
+    path, n = tmp_path / "digits.h5", 20_000
+    noise = np.random.default_rng(0).standard_normal(n)
+    with AsyncSession(path, verbose=False) as sesn:
+        for value in np.round(20 + noise / 100, 3):
+            sesn.add_entry(T=value)
+    compact(path)
+    with h5py.File(path) as h5:
+        assert h5["variables/T/value"].id.get_storage_size() < 2 * n
+        assert h5["variables/T/time"].id.get_storage_size() < 3 * n
+
+
 def test_a_compacted_session_can_be_continued(session):
     compact(session)
     with AsyncSession(session, verbose=False) as sesn:

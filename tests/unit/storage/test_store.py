@@ -276,7 +276,7 @@ def test_what_hdf5_refuses_keeps_nothing_else_out(path, monkeypatch, caplog):
     store = quiet_store(path)
     rows(store, 5)
     store.append_array(EPOCH, "bad", np.ones((1,) * 40), None)
-    store.put_attributes(EPOCH, "T", {"unit": {"not": "storable"}})
+    store.put_parameter(EPOCH, "wide", 2**70, None)
     store.append_array(EPOCH + MS, "good", np.ones(3), None)
     rows(store, 5, 5)
     finish(store)
@@ -285,7 +285,7 @@ def test_what_hdf5_refuses_keeps_nothing_else_out(path, monkeypatch, caplog):
     assert list(reader.datasets()) == ["good"]
     (event,) = reader.events()
     assert "dataset bad" in event.text
-    assert "attributes of T" in event.text
+    assert "parameter wide" in event.text
     reader.close()
     assert side_files(path) == ["s.h5.wal.1.damaged"]
 
