@@ -11,7 +11,7 @@ from pymanip_run.storage.journal import HEAD, MAGIC
 if TYPE_CHECKING:
     from pymanip_run.storage.files import Files
 
-__all__ = ["READ", "find_record"]
+__all__ = ["READ", "end_of_records", "find_record"]
 
 READ = 4 << 20
 
@@ -57,3 +57,19 @@ def _is_record(
         return False, HEAD.size
     body = files.pread(fd, head[1], offset + HEAD.size)
     return journal.valid_body(head, body), HEAD.size + head[1]
+
+
+def end_of_records(files: Files, fd: int, start: int) -> tuple[int, int]:
+    """Return the end of the whole records that follow `start` in a segment, and the last one's sequence."""
+    end, sequence = start, 0
+    while True:
+        head = files.pread(fd, HEAD.size, end)
+        if len(head) < HEAD.size:
+            return end, sequence
+        fields = HEAD.unpack(head)
+        if fields[0] != MAGIC:
+            return end, sequence
+        if not journal.valid_body(fields, files.pread(fd, fields[1], end + HEAD.size)):
+            return end, sequence
+        end += HEAD.size + fields[1]
+        sequence = fields[2]

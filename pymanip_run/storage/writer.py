@@ -16,6 +16,7 @@ from pymanip_run.errors import PymanipError, StorageError, UsageError
 from pymanip_run.storage import journal
 from pymanip_run.storage.decode import encode_dtype
 from pymanip_run.storage.journal import BLOCK, HEAD, MAGIC, PART, PART_HEAD, Kind
+from pymanip_run.storage.resync import end_of_records
 from pymanip_run.storage.syncing import Syncing
 
 if TYPE_CHECKING:
@@ -354,22 +355,11 @@ class JournalWriter:
         """Return the end of the last whole record: known, unless an interrupt came between write and note."""
         fd = self._files.open(self._paths.segment(self._segment), os.O_RDONLY)
         try:
-            end = self._end
-            while True:
-                head = self._files.pread(fd, HEAD.size, end)
-                if len(head) < HEAD.size:
-                    break
-                fields = HEAD.unpack(head)
-                if fields[0] != MAGIC or not journal.valid_body(
-                    fields, self._files.pread(fd, fields[1], end + HEAD.size)
-                ):
-                    break
-                end += HEAD.size + fields[1]
-                self._sequence = max(self._sequence, fields[2])
+            self._end, sequence = end_of_records(self._files, fd, self._end)
+            self._sequence = max(self._sequence, sequence)
+            return self._end
         finally:
             self._files.close(fd)
-        self._end = end
-        return end
 
     def _check_open(self) -> None:
         if self._closed:
