@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from measuring import Options, Table, interleave, python_with_pymanip
+from measuring import PYMANIP, Options, Table, Target, commands, interleave
 
 TITLE = "The end of a run"
 TEXT = """\
@@ -18,7 +18,7 @@ SETTLE = 1.0  # and up to half a second more, so that no polling loop is met in 
 
 
 def session_class(subject):
-    if subject == "pymanip 0.4.4":
+    if subject == PYMANIP:
         from pymanip.asyncsession import AsyncSession
     else:
         from pymanip_run import AsyncSession
@@ -67,16 +67,16 @@ def interrupt(subject):
 
 
 def measure(options: Options) -> list[Table]:
-    pythons = {"pymanip-run": sys.executable, "pymanip 0.4.4": python_with_pymanip(options)}
-    found = interleave(
-        {
-            name: lambda folder, n=name, p=python: [p, __file__, n]
-            for name, python in pythons.items()
-        },
-        options.rounds,
-    )
+    found = interleave(commands(__file__, ["pymanip-run", PYMANIP], options), options.rounds)
+    targets = {"monitor returns": [Target("≤ 10 ms", "pymanip-run", 10)]}
     return [
-        Table(f"after SIGINT, {quantity}", "ms", "pymanip-run", values=values)
+        Table(
+            f"after SIGINT, {quantity}",
+            "ms",
+            "pymanip-run",
+            values=values,
+            targets=targets.get(quantity, ()),
+        )
         for quantity, values in found.items()
     ]
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from measuring import Options, Table, interleave
+from measuring import Options, Table, Target, commands, interleave
 
 TITLE = "The start of the command"
 TEXT = """\
@@ -21,11 +21,9 @@ SUBJECTS = {
 
 
 def measure(options: Options) -> list[Table]:
-    found = interleave(
-        {name: lambda folder, name=name: [sys.executable, __file__, name] for name in SUBJECTS},
-        options.rounds,
-    )
-    return [Table("start and exit", "ms", "python -c pass", values=found["time"])]
+    found = interleave(commands(__file__, SUBJECTS, options), options.rounds)
+    target = Target("≤ 10 × python -c pass", "pymanip-run --help", 10, "python -c pass")
+    return [Table("start and exit", "ms", "python -c pass", values=found["time"], targets=[target])]
 
 
 if __name__ == "__main__":

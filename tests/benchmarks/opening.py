@@ -1,0 +1,72 @@
+"""How long it takes to open a session to go on with it, and to look at it, whatever its size."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import sessions
+from measuring import Options, Table, Target, commands, interleave, scaled
+
+TITLE = "Opening and inspecting"
+TEXT = """\
+*opening* is `AsyncSession(name)` of an existing session of one variable until it can record, imports done before. *inspect*
+is the process `pymanip-inspect FILE`, its standard output not a terminal, against a Python that only imports
+what every such command needs. Memory is the largest resident memory of the process."""
+SIZES = {"10³": 1_000, "10⁶": 1_000_000, "10⁷": 10_000_000, "10⁸": 100_000_000}
+IMPORTS = "import h5py, typer, rich"
+INSPECT = "import sys; sys.argv = ['pymanip-inspect', {!r}]; from pymanip_run.cli import main_inspect; main_inspect()"
+
+
+def opening(path):
+    from pymanip_run import AsyncSession
+
+    AsyncSession("warm", verbose=False).close()
+    start = time.perf_counter()
+    sesn = AsyncSession(path, verbose=False)
+    opened = time.perf_counter() - start
+    sesn.close()
+    return {"opening": opened * 1e3}
+
+
+def process(code):
+    start = time.perf_counter()
+    started = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(started.pid, 0)
+    assert status == 0
+    return {"inspect": (time.perf_counter() - start) * 1e3, "memory": usage.ru_maxrss / 1e3}
+
+
+SUBJECTS = {
+    "imports": lambda _: process(IMPORTS),
+    "inspect 10⁶": lambda folder: process(INSPECT.format(f"{folder}/10⁶.h5")),
+    "inspect 10⁸": lambda folder: process(INSPECT.format(f"{folder}/10⁸.h5")),
+    **{f"open {size}": lambda folder, size=size: opening(f"{folder}/{size}.h5") for size in SIZES},
+}
+
+
+def measure(options: Options) -> list[Table]:
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+        for name, size in SIZES.items():
+            sessions.make(Path(folder) / f"{name}.h5", scaled(size, size // 100), 1)
+        found = interleave(commands(__file__, SUBJECTS, options, folder), options.rounds)
+    return [
+        Table("opening", "ms", "open 10³", values=found["opening"], targets=[
+            Target("10⁸ entries: ≤ 300 ms", "open 10⁸", 300),
+        ]),
+        Table("`pymanip-inspect`", "ms", "imports", values=found["inspect"], targets=[
+            Target("10⁶ entries: ≤ 1.5 × the imports", "inspect 10⁶", 1.5, "imports"),
+            Target("10⁸ entries: ≤ 1.5 × the imports", "inspect 10⁸", 1.5, "imports"),
+            Target("independent of size: ≤ 1.2 ×", "inspect 10⁸", 1.2, "inspect 10⁶"),
+        ]),
+        Table("memory", "MB", "imports", values=found["memory"], targets=[
+            Target("10⁸ entries: ≤ 80 MB", "inspect 10⁸", 80),
+        ]),
+    ]  # fmt: skip
+
+
+if __name__ == "__main__":
+    print(json.dumps(SUBJECTS[sys.argv[1]](sys.argv[2])))
