@@ -31,8 +31,10 @@ class Call(NamedTuple):
 class Life:
     """Writes, and notes after which operation each call returned and each sync was complete."""
 
-    def __init__(self, folder: Path, segment_size: int = 1200) -> None:
-        self.files = RecordingFiles()
+    def __init__(
+        self, folder: Path, segment_size: int = 1200, files: RecordingFiles | None = None
+    ) -> None:
+        self.files = files or RecordingFiles()
         self.paths = SessionPaths(folder / NAME)
         opened = open_for_writing(self.files, self.paths, "crash")
         self._lock_fd = opened.lock_fd
@@ -41,6 +43,8 @@ class Life:
         )
         self.begin = len(self.files.log)
         self.calls: list[Call] = []
+        #: Calls that were refused: each has its own time nevertheless.
+        self.tick = 0
         #: Length of the log when a call began and when it returned; and (length, calls) at syncs.
         self.spans: list[tuple[int, int]] = []
         self.syncs: list[tuple[int, int]] = []
@@ -51,7 +55,7 @@ class Life:
         return self.files.log
 
     def _ns(self) -> int:
-        return START + len(self.calls) * 1_000_000
+        return START + (len(self.calls) + self.tick) * 1_000_000
 
     def _done(self, began: int, *calls: Call) -> None:
         self.calls.extend(calls)
@@ -118,9 +122,9 @@ def _never(_fd: int, _data: Any) -> int:
     raise AssertionError("nothing is written after the end")
 
 
-def short_life(folder: Path) -> Life:
+def short_life(folder: Path, life: Life | None = None) -> Life:
     """All kinds of records, several segments, several transactions, one of them put off by a reader."""
-    life = Life(folder)
+    life = life or Life(folder)
     life.row("a")
     life.row("a", "b")
     life.event("first")

@@ -1,5 +1,13 @@
-"""Real processes killed at random instants: what was acknowledged is there, in order, and nothing else is."""
+"""Real processes killed at random instants: what was acknowledged is there, in order, and nothing else is.
 
+Half of the kills come at random, half just when a checkpoint appends or commits. For a long night::
+
+    PYMANIP_RUN_TEST_KILLS=500 pytest -s tests/crash/test_kill.py
+
+`KILL_SEED`, which a failure tells, repeats the choices, though not the instants.
+"""
+
+import asyncio
 import itertools
 import multiprocessing
 import os
@@ -7,6 +15,7 @@ import random
 import signal
 import struct
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import h5py
@@ -17,8 +26,10 @@ from helpers_storage import side_files, wait_until
 from pymanip_run.session import AsyncSession, SavedAsyncSession, internals
 from pymanip_run.storage.files import SessionPaths
 
-KILLS = 104
+KILLS = int(os.environ.get("PYMANIP_RUN_TEST_KILLS", "124"))
 LANES = 2
+#: Within this a session heals after its run was killed; generous, for a busy machine.
+HEAL_SECONDS = 8.0
 LARGE = 150_000  # float64 values: more than a part of the journal
 
 
@@ -41,6 +52,12 @@ def record(path, first, channel):
         pause.wait(0.0005)
 
 
+def changes(path):
+    """What changes with each write to a file."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
 class Lane:
     """One session, written by one process after the other, each of which is killed."""
 
@@ -51,6 +68,8 @@ class Lane:
         #: First and last acknowledged number of each process. One more may have been under way.
         self.runs = []
         self.kills = 0
+        #: Seconds from the death of a run to its session being one complete file.
+        self.heals = []
 
     def round(self):
         """Start a process, kill it, its checkpointer, or both, and look."""
@@ -65,12 +84,13 @@ class Lane:
         child = struct.unpack("<q", mine.recv_bytes())[0]
         redo = SessionPaths(self.path).redo
         wait_until(redo.exists)  # from now on there is a checkpoint every 50 ms
-        threading.Event().wait(self.random.uniform(0, 0.12))
+        self.wait_for_the_instant(redo)
         who = self.random.choice(["parent", "child", "both"])
         victims = {"parent": [process.pid], "child": [child], "both": [process.pid, child]}[who]
         self.random.shuffle(victims)
         for pid in victims:
             self.kill(pid)
+        died = time.monotonic()
         if who == "child":
             self.look_while_it_runs(mine)
             self.kill(process.pid)
@@ -79,8 +99,19 @@ class Lane:
         mine.close()
         self.look(who)
         if who == "parent":
-            wait_until(lambda: side_files(self.path) == [])
+            wait_until(lambda: side_files(self.path) == [], 30)
+            self.heals.append(time.monotonic() - died)
             self.look("healed")
+
+    def wait_for_the_instant(self, redo):
+        """A random one, or when a checkpoint has just appended to the file or committed."""
+        watched = self.random.choice([None, None, self.path, redo])
+        threading.Event().wait(self.random.uniform(0, 0.12))
+        if watched is not None:
+            before = changes(watched)
+            deadline = time.monotonic() + 0.5
+            while changes(watched) == before and time.monotonic() < deadline:
+                pass
 
     def kill(self, pid):
         os.kill(pid, signal.SIGKILL)
@@ -163,14 +194,14 @@ class Lane:
         self.look("closed")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(300 + 2 * KILLS)
 def test_nothing_acknowledged_is_lost_by_kills_at_random_instants(tmp_path):
     seed = int(os.environ.get("KILL_SEED", random.SystemRandom().randrange(2**32)))
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["pymanip_run.session", "numpy", "h5py", __name__])
 
     def work(number):
-        kills, path = 0, None
+        kills, heals, path = 0, [], None
         for count in itertools.count():
             path = tmp_path / f"{number}-{count}" / "s.h5"
             path.parent.mkdir()
@@ -179,14 +210,61 @@ def test_nothing_acknowledged_is_lost_by_kills_at_random_instants(tmp_path):
                 lane.round()
             lane.end()
             kills += lane.kills
+            heals += lane.heals
             if kills >= KILLS // LANES:
                 break
-        return kills
+        return kills, heals
 
     try:
         with ThreadPoolExecutor(LANES) as pool:
-            total = sum(pool.map(work, range(LANES)))
+            kills, heals = zip(*pool.map(work, range(LANES)), strict=True)
     except BaseException as error:
         error.add_note(f"KILL_SEED={seed}")
         raise
-    assert total >= KILLS
+    assert sum(kills) >= KILLS
+    times = sorted(itertools.chain(*heals))
+    print(
+        f"{sum(kills)} kills; {len(times)} sessions healed by themselves in "
+        f"{times[len(times) // 2]:.2f} s (median), {times[-1]:.2f} s at most"
+    )
+    assert times[-1] < HEAL_SECONDS
+
+
+async def test_the_measuring_loop_does_not_notice_that_its_checkpointer_is_killed_again_and_again(
+    tmp_path,
+):
+    path = tmp_path / "s.h5"
+    killed, numbers = [], itertools.count()
+    session = AsyncSession(path, verbose=False, checkpoint_period=0.02)
+    child = internals(session).store._child
+
+    async def measure(sesn):
+        n = next(numbers)
+        sesn.add_entry(n=n)
+        if n % 50 == 0:
+            sesn.add_dataset(few=np.array([n]))
+        await asyncio.sleep(0.002)
+
+    redo, seen = SessionPaths(path).redo, {}
+
+    async def end_the_checkpointer(sesn):
+        committed = redo.exists() and redo.stat().st_mtime_ns
+        if (
+            child.pid not in killed
+            and seen.setdefault(child.pid, committed) != committed  # it got something done
+        ):
+            await asyncio.sleep(random.uniform(0, 0.05))
+            os.kill(child.pid, signal.SIGKILL)
+            killed.append(child.pid)
+        if len(killed) == 20:
+            sesn.ask_exit()
+        await asyncio.sleep(0.01)
+
+    with session:
+        await session.monitor(measure, end_the_checkpointer)
+    count = next(numbers)
+    assert len(set(killed)) == 20
+    assert side_files(path) == []
+    with SavedAsyncSession(path, verbose=False) as saved:
+        assert saved["n"].values.tolist() == list(range(count))
+        assert [int(x[0]) for _, x in saved.datasets("few")] == list(range(0, count, 50))
