@@ -4,10 +4,22 @@ import asyncio
 import inspect
 import os
 import shutil
+import signal
 
 import pytest
 
 ON_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
+
+
+def pytest_configure():
+    """Give child processes signals as from a terminal, where the tests run under nohup or a script's ``&``."""
+    for signum, handler in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGTERM, signal.SIG_DFL),
+        (signal.SIGHUP, signal.SIG_DFL),
+    ):
+        if signal.getsignal(signum) is signal.SIG_IGN:
+            signal.signal(signum, handler)
 
 
 def pytest_runtest_setup(item):

@@ -8,24 +8,25 @@ side files and exits.
 
 import signal
 
-# The first instructions: a Ctrl-C or a terminal that closes is for the run, which will tell us.
-for _name in ("SIGINT", "SIGTERM", "SIGHUP"):
-    signal.signal(getattr(signal, _name), signal.SIG_IGN)
-signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+if __name__ == "__main__":
+    # The first instructions: a Ctrl-C or a terminal that closes is for the run, which will tell us.
+    for _name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        signal.signal(getattr(signal, _name), signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
-import logging  # noqa: E402
-import os  # noqa: E402
-import select  # noqa: E402
-import sys  # noqa: E402
-from contextlib import suppress  # noqa: E402
-from pathlib import Path  # noqa: E402
-from typing import NoReturn  # noqa: E402
+import logging
+import os
+import select
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import NoReturn
 
-from pymanip_run.clock import SYSTEM  # noqa: E402
-from pymanip_run.errors import DamagedFileError, NewerFormatError  # noqa: E402
-from pymanip_run.storage.checkpoint import Checkpoint, recover  # noqa: E402
-from pymanip_run.storage.files import SYSTEM_FILES, SessionPaths  # noqa: E402
-from pymanip_run.storage.journal import SEGMENT  # noqa: E402
+from pymanip_run.clock import SYSTEM
+from pymanip_run.errors import DamagedFileError, NewerFormatError
+from pymanip_run.storage.checkpoint import Checkpoint, recover
+from pymanip_run.storage.files import SYSTEM_FILES, SessionPaths
+from pymanip_run.storage.journal import SEGMENT
 
 __all__ = ["EXIT_FAULT", "EXIT_NEWER", "EXIT_REFUSED", "main"]
 

@@ -115,6 +115,8 @@ class FileStore(JournalWriter, SnapshotStore):
 
     def abandon(self) -> None:
         """Let go of all descriptors without a word: for a forked process, where they are the parent's."""
+        if self._closed:
+            return  # the numbers of its descriptors may be those of other files by now
         # The old locks may be held by threads that are not here.
         self.lock = threading.RLock()
         self._reading = threading.RLock()

@@ -3,6 +3,7 @@
 import logging
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -428,3 +429,33 @@ def test_a_forgotten_overlay_writes_nothing(path):
     checkpoint(path)
     logging.getLogger(__name__).debug("checkpointed")
     die(store)
+
+
+def test_a_fork_closes_nothing_of_a_store_that_was_let_go(path):
+    store = quiet_store(path)
+    rows(store, 3)
+    die(store)
+    # The next file gets the number of one that the store had.
+    fds = [os.open(os.devnull, os.O_RDONLY) for _ in range(3)]
+    if (child := os.fork()) == 0:
+        try:
+            for fd in fds:
+                os.fstat(fd)
+        except OSError:
+            os._exit(1)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    for fd in fds:
+        os.close(fd)
+
+
+def test_importing_the_checkpointer_leaves_the_signals_alone():
+    code = (
+        "import signal, pymanip_run.storage.checkpointer\n"
+        "print(signal.getsignal(signal.SIGINT) is signal.default_int_handler, signal.getsignal(signal.SIGTERM).name)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+    assert done.stdout.split() == ["True", "SIG_DFL"]
