@@ -20,7 +20,7 @@ from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
 from pymanip_run.experiment.scalars import as_written
-from pymanip_run.units import parse_duration
+from pymanip_run.units import parse_duration, parse_size
 
 if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler
@@ -34,11 +34,13 @@ __all__ = [
     "Duration",
     "Later",
     "Name",
+    "NaturalNumber",
     "Number",
     "NumberFormat",
     "Period",
     "PlainScalar",
     "Port",
+    "Size",
     "Strict",
     "Structured",
 ]
@@ -66,7 +68,7 @@ class Strict(BaseModel):
         return data
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AlsoAccepts:
     """Adds a short form to the JSON schema of a field; a validator before it makes the long form."""
 
@@ -141,6 +143,13 @@ Count = Annotated[
         {"anyOf": [{"type": "integer", "minimum": 1}, _WHOLE], "examples": [11, "10_000"]}
     ),
 ]
+#: How many: 0 or more.
+NaturalNumber = Annotated[
+    int,
+    BeforeValidator(_count),
+    Field(ge=0),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, _WHOLE]}),
+]
 #: A TCP port.
 Port = Annotated[
     int,
@@ -148,6 +157,23 @@ Port = Annotated[
     Field(ge=0, le=65535),
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0, "maximum": 65535}, _WHOLE]}),
 ]
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise ValueError(f"{as_written(value)} is not a size; write for example 2GB or 512MiB")  # noqa: TRY004 - pydantic's contract
+    return parse_size(value)
+
+
+#: Bytes, written as a number or as a text such as 2GB or 512MiB.
+Size = Annotated[
+    int,
+    BeforeValidator(_size),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "[0-9]"}],
+         "examples": ["2GB", "512MiB"]}
+    ),
+]  # fmt: skip
 
 
 def _finite(value: float) -> float:

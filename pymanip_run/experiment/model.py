@@ -17,11 +17,13 @@ from pymanip_run.experiment.fields import (
     Duration,
     Later,
     Name,
+    NaturalNumber,
     Number,
     NumberFormat,
     Period,
     PlainScalar,
     Port,
+    Size,
     Strict,
     Structured,
 )
@@ -29,11 +31,16 @@ from pymanip_run.experiment.scalars import as_written
 
 __all__ = [
     "Axis",
+    "Device",
     "Experiment",
     "Limits",
+    "OnError",
     "Parameter",
+    "Reconnect",
+    "SafeAction",
     "Server",
     "Session",
+    "Simulate",
     "Sweep",
     "Task",
     "Tunable",
@@ -62,6 +69,74 @@ class Session(Strict):
     checkpoint: Period = Field(
         default=5.0,
         description="How often the HDF5 file is brought up to date; entries are safe before.",
+    )
+
+
+class Reconnect(Strict):
+    """How a device is opened again after a failed call."""
+
+    wait: Duration = Field(default=1.0, description="Time before the first attempt; then doubled.")
+    max_wait: Period = Field(default=60.0, description="The longest time between two attempts.")
+
+
+class SafeAction(Strict):
+    """A call that leaves a device in its safe state."""
+
+    call: str = Field(min_length=1, description="The method of the device.")
+    args: list[Any] = Field(default=[], description="Its arguments.")
+    kwargs: dict[str, Any] = Field(default={}, description="Its keyword arguments.")
+    timeout: Period = Field(default=5.0, description="Time after which the next one is tried.")
+
+
+class Simulate(Strict):
+    """What stands for a device in a rehearsal."""
+
+    use: str = Field(min_length=1, description="Any class or factory, `module:Name`.")
+    args: list[Any] | None = Field(
+        default=None, description="Its arguments. Left out, with kwargs: those of the device."
+    )
+    kwargs: dict[str, Any] | None = Field(
+        default=None, description="Its keyword arguments. Left out, with args: those of the device."
+    )
+
+
+def _simulate(value: Any) -> Any:
+    return {"use": value} if isinstance(value, str) else value
+
+
+def _safe(value: Any) -> Any:
+    actions = value if isinstance(value, list) else [value]
+    return [{"call": action} if isinstance(action, str) else action for action in actions]
+
+
+_SAFE_FORMS = {"anyOf": [{"type": "string"}, {"type": "object"}]}
+
+
+class Device(Strict):
+    """An instrument, opened for the run; it becomes ``sesn.name``."""
+
+    use: str = Field(
+        min_length=1, description="Any class or factory, `module:Name`, or `Name` of the module."
+    )
+    args: list[Any] = Field(default=[], description="Its arguments.")
+    kwargs: dict[str, Any] = Field(default={}, description="Its keyword arguments.")
+    blocking: bool = Field(
+        default=False, description="A plain driver: its methods are called in a thread of its own."
+    )
+    simulate: (
+        Annotated[Simulate, BeforeValidator(_simulate), AlsoAccepts({"type": "string"})] | None
+    ) = Field(default=None, description="What stands for it in a rehearsal.")
+    open_timeout: Period = Field(default=20.0, description="How long opening may take.")
+    close_timeout: Period = Field(default=10.0, description="How long closing may take.")
+    reconnect: Reconnect | None = Field(
+        default=None, description="After a failed call: close, wait, open again."
+    )
+    safe: Annotated[list[SafeAction], BeforeValidator(_safe), AlsoAccepts(_SAFE_FORMS)] = Field(
+        default=[],
+        description="What leaves it in a safe state, on every way out: one call or a list.",
+    )
+    required: bool = Field(
+        default=True, description="Whether the run ends if it cannot be opened; else it is None."
     )
 
 
@@ -144,7 +219,26 @@ class Sweep(Axis):
     settle: Duration = Field(
         default=0.0, description="Time to wait before the task is called at a point."
     )
-    set: Later = None
+    set: str | None = Field(
+        default=None, min_length=1, description="A device's method that is called with each point."
+    )
+
+
+class OnError(Strict):
+    """What happens when a task fails."""
+
+    retry: NaturalNumber = Field(default=0, description="How often it is tried again.")
+    wait: Duration = Field(default=1.0, description="Time before the first retry; then doubled.")
+    max_wait: Period = Field(default=60.0, description="The longest time between two retries.")
+    then: Literal["continue", "stop", "fail"] = Field(
+        default="fail",
+        description="When the retries are used up: go on with the next one, end the run "
+        "(exit code 0), or end it as failed (exit code 1).",
+    )
+
+
+def _names(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
 
 
 class Task(Strict):
@@ -163,9 +257,13 @@ class Task(Strict):
     sweep: Sweep | None = Field(default=None, description="Call it at each of these points.")
     start_after: Duration = Field(default=0.0, description="Time to wait before it begins.")
     kwargs: dict[str, Any] = Field(default={}, description="Keyword arguments of the function.")
-    timeout: Later = None
-    on_error: Later = None
-    before: Later = None
+    timeout: Period | None = Field(
+        default=None, description="How long one call may take before it counts as failed."
+    )
+    on_error: OnError = Field(default=OnError(), description="What happens when it fails.")
+    before: Annotated[list[Name], BeforeValidator(_names), AlsoAccepts({"type": "string"})] = Field(
+        default=[], description="Tasks that begin only when this one, with `once`, is through."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -230,9 +328,16 @@ class Limits(Strict):
     """When a run ends by itself."""
 
     duration: Period | None = Field(default=None, description="How long the run lasts.")
-    entries: Later = None
-    min_free_disk: Later = None
-    grace: Later = None
+    entries: Count | None = Field(
+        default=None, description="How many entries the run logs at most."
+    )
+    min_free_disk: Size | None = Field(
+        default=None, description="The run ends when less is free, with exit code 4."
+    )
+    grace: Duration = Field(
+        default=30.0,
+        description="Time that tasks have for their present step after a stop; then they are cancelled.",
+    )
 
 
 def _version(value: Any) -> Any:
@@ -287,7 +392,9 @@ class Experiment(Strict):
     )
     server: Server = Field(default=Server(), description="Whether and where there is a dashboard.")
     limits: Limits = Field(default=Limits(), description="When the run ends by itself.")
-    devices: Later = None
+    devices: dict[Name, Device] = Field(
+        default={}, description="Instruments: opened in this order, closed in reverse order."
+    )
     plots: Later = None
     alarms: Later = None
     alarm_tests: Later = None
