@@ -6,8 +6,9 @@ The centre is :class:`AsyncSession`. Names are imported when they are first used
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from pymanip_run.lazily import importer
 
 if TYPE_CHECKING:
     from pymanip_run.errors import (
@@ -48,27 +49,27 @@ __all__ = [
     "every",
 ]
 
-_HOME = {
-    "AsyncSession": "session",
-    "SavedAsyncSession": "session",
-    "Series": "records",
-    "every": "runtime.schedule",
-} | {name: "errors" for name in __all__ if name.endswith("Error")}
+_import = importer(
+    __name__,
+    {
+        "AsyncSession": "session",
+        "SavedAsyncSession": "session",
+        "Series": "records",
+        "every": "runtime.schedule",
+    }
+    | {name: "errors" for name in __all__ if name.endswith("Error")},
+)
 
 #: Published names whose part is not there yet.
 _LATER = {"RemoteObserver": "watching from another computer", "Sessions": "folders of sessions"}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        value = getattr(import_module(f"pymanip_run.{_HOME[name]}"), name)
-        globals()[name] = value
-        return value
     if name in _LATER:
         raise ImportError(
             f"{name} ({_LATER[name]}) is not available in this version of pymanip-run"
         )
-    raise AttributeError(f"module 'pymanip_run' has no attribute {name!r}")
+    return _import(name)
 
 
 def __dir__() -> list[str]:

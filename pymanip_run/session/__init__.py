@@ -1,9 +1,20 @@
-"""`AsyncSession` and `SavedAsyncSession`: the façade over recorder, store and runtime."""
+"""`AsyncSession` and `SavedAsyncSession`: the façade over recorder, store and runtime.
 
-from pymanip_run.session.live import AsyncSession
-from pymanip_run.session.running import RunOptions, run_tasks
-from pymanip_run.session.saved import SavedAsyncSession
-from pymanip_run.session.state import internals, session_file
+Who only reads does not wait for the imports of a run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pymanip_run.lazily import importer
+
+if TYPE_CHECKING:
+    from pymanip_run.session.live import AsyncSession
+    from pymanip_run.session.path import session_file
+    from pymanip_run.session.running import RunOptions, run_tasks
+    from pymanip_run.session.saved import SavedAsyncSession
+    from pymanip_run.session.state import internals
 
 __all__ = [
     "AsyncSession",
@@ -13,3 +24,15 @@ __all__ = [
     "run_tasks",
     "session_file",
 ]
+
+__getattr__ = importer(
+    __name__,
+    {
+        "AsyncSession": "live",
+        "RunOptions": "running",
+        "SavedAsyncSession": "saved",
+        "internals": "state",
+        "run_tasks": "running",
+        "session_file": "path",
+    },
+)

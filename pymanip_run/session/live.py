@@ -12,8 +12,9 @@ from pymanip_run.core.recorder import Recorder
 from pymanip_run.core.view import SessionView
 from pymanip_run.errors import UsageError, did_you_mean
 from pymanip_run.runtime.sweep import Sweep
+from pymanip_run.session.path import session_file
 from pymanip_run.session.running import RunOptions, discard, run_tasks
-from pymanip_run.session.state import LiveState, open_for_writing, session_file
+from pymanip_run.session.state import LiveState, open_for_writing
 from pymanip_run.storage.memory import MemoryStore
 from pymanip_run.storage.snapshot import SnapshotStore
 from pymanip_run.storage.store import FileStore

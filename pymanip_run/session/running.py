@@ -7,17 +7,25 @@ import inspect
 import logging
 import math
 import sys
-from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    contextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pymanip_run import provenance
+from pymanip_run.control import listening
+from pymanip_run.core.context import process_start
 from pymanip_run.errors import PymanipError, UsageError, run_exit_code
 from pymanip_run.registry import RegisteredRun, Registration
 from pymanip_run.runtime.interrupts import Interrupts
 from pymanip_run.runtime.supervise import Supervisor
 from pymanip_run.runtime.tasks import normalise
+from pymanip_run.session.controlled import Controlled
 from pymanip_run.session.state import internals
 
 if TYPE_CHECKING:
@@ -49,6 +57,8 @@ class RunOptions:
     around: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
     #: The experiment file, None for a script.
     experiment: Path | None = None
+    #: Whether other processes of the user know of the run, and can control it.
+    registered: bool = True
     attributes: Mapping[str, Any] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
 
@@ -75,7 +85,7 @@ async def run_tasks(session: AsyncSession, tasks: Iterable[Any], options: RunOpt
             surroundings = _Surroundings(supervisor)
             with _signals(surroundings, options), supervisor.taking_signals():
                 try:
-                    with _recorded(session, options):
+                    with _recorded(session, options, surroundings.force):
                         await surroundings.run(specs, options)
                 finally:
                     surroundings.left = True
@@ -129,21 +139,25 @@ class _Surroundings:
 
 
 @contextmanager
-def _recorded(session: AsyncSession, options: RunOptions) -> Iterator[None]:
-    """Record start and end of a run, in the session and in the registry."""
+def _recorded(
+    session: AsyncSession, options: RunOptions, force: Callable[[int], object]
+) -> Iterator[None]:
+    """Record start and end of a run, in the session and in the registry; meanwhile it can be controlled."""
     state = internals(session)
     attributes, texts = _provenance(options)
     start = state.recorder.begin_run(attributes, texts)
     registration = _register(session, options, start, attributes)
     outcome: BaseException | None = None
     try:
-        yield
+        with _controlled(session, options, start, registration, force):
+            yield
     except BaseException as error:
         outcome = error
         raise
     finally:
         code, reason = _ending(state.stop, outcome)
-        registration.finish(code, reason)
+        if registration is not None:
+            registration.finish(code, reason)
         try:
             state.recorder.end_run(code, reason)
         except PymanipError as error:
@@ -182,9 +196,26 @@ def _script_folder() -> Path | None:
     return Path(main).resolve().parent if main else None
 
 
+def _controlled(
+    session: AsyncSession,
+    options: RunOptions,
+    start: float,
+    registration: Registration | None,
+    force: Callable[[int], object],
+) -> AbstractContextManager[None]:
+    """Return within what other processes can ask how the run is doing, and end it."""
+    if registration is None:
+        return nullcontext()
+    about = {"experiment": registration.run.experiment, "title": registration.run.title}
+    control = Controlled(session, force, start, options.duration, about)
+    return listening(registration, control.handlers)
+
+
 def _register(
     session: AsyncSession, options: RunOptions, start: float, attributes: Mapping[str, Any]
-) -> Registration:
+) -> Registration | None:
+    if not options.registered:
+        return None
     path = session.session_path
     return Registration(
         RegisteredRun(
@@ -194,6 +225,8 @@ def _register(
             start=start,
             experiment=str(options.experiment) if options.experiment else None,
             boot_id=attributes.get("boot_id"),
+            process_start=process_start(attributes["pid"]),
+            title=session.info().title,
         )
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from pymanip_run.core.view import SessionView
-from pymanip_run.session.state import session_file
+from pymanip_run.session.path import session_file
 from pymanip_run.storage.snapshot import SnapshotStore
 
 if TYPE_CHECKING:

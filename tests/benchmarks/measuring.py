@@ -153,7 +153,12 @@ def numbers(command: Sequence[str | Path], folder: Path) -> dict[str, float]:
 def environment(folder: Path) -> dict[str, str]:
     """Return an environment in which a subject leaves nothing outside of `folder`."""
     matplotlib = Path(tempfile.gettempdir()) / "matplotlib"  # shared, for it takes seconds to make
-    return os.environ | {
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name != "PYTHONDONTWRITEBYTECODE"  # what is compiled anew for each process is never fast
+    }
+    return inherited | {
         "PYTHONPATH": str(PROJECT),
         "XDG_STATE_HOME": str(folder),
         "HOME": str(folder),
