@@ -5,6 +5,7 @@ import inspect
 import os
 import shutil
 import signal
+import subprocess
 
 import pytest
 
@@ -48,8 +49,9 @@ def pytest_runtest_makereport(item, call):
 
 @pytest.fixture(autouse=True)
 def _the_state_folder_is_not_the_users(tmp_path_factory, monkeypatch):
-    """Keep runs that tests register out of the real home, also those of their child processes."""
+    """Keep tests and their child processes out of the real home: what they register, what they read."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
 
 
 @pytest.fixture(autouse=True)
@@ -64,3 +66,17 @@ async def _tasks_at_the_end():
     yield
     left = asyncio.all_tasks() - {asyncio.current_task()}
     assert not left, f"asyncio tasks left behind: {', '.join(map(repr, left))}"
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 2 MB."""
+    mount = tmp_path / "disk"
+    mount.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", mount], capture_output=True, check=False
+    )
+    if done.returncode:
+        pytest.skip(f"cannot mount a small disk: {done.stderr.decode().strip()}")
+    yield mount
+    subprocess.run(["umount", "-l", mount], check=True)

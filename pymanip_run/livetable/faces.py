@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, TextIO
 
 from pymanip_run.clock import SYSTEM, iso_local
@@ -30,7 +31,7 @@ DESCRIBE_INTERVAL = 10.0
 BREATH = 5e-5
 
 
-class Face:
+class Face(ABC):
     """One form of the display. All methods are called in the display's thread."""
 
     #: Seconds between two calls of `tick`.
@@ -42,11 +43,11 @@ class Face:
     #: Keys mean something.
     reads_keys = False
 
+    @abstractmethod
     def tick(self, items: Sequence[Entry | Event], prints: Iterable[tuple[str, str]]) -> None:
         """Show what came since the last call, and what the process printed."""
-        raise NotImplementedError
 
-    def pressed(self, keys: str) -> None:
+    def pressed(self, keys: str) -> None:  # noqa: B027 - most forms have no keys
         """Answer to keys."""
 
     def finish(

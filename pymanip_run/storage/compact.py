@@ -6,7 +6,6 @@ moment leaves it untouched.
 
 from __future__ import annotations
 
-import os
 import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,6 +15,7 @@ import numpy as np
 from pymanip_run.errors import DamagedFileError, NewerFormatError
 from pymanip_run.storage import layout
 from pymanip_run.storage.base import check_structure
+from pymanip_run.storage.checkpoint import sync_path
 from pymanip_run.storage.child import run_recovery
 from pymanip_run.storage.files import SYSTEM_FILES, Files, SessionPaths
 from pymanip_run.storage.opening import lock_session
@@ -102,11 +102,7 @@ def compact(
 
 
 def _make_durable(files: Files, paths: SessionPaths) -> None:
-    fd = files.open(paths.temporary, os.O_RDWR)
-    try:
-        files.fdatasync(fd)
-    finally:
-        files.close(fd)
+    sync_path(files, paths.temporary)
     files.replace(paths.temporary, paths.main)
     files.sync_directory(paths.main)
 

@@ -243,7 +243,8 @@ class JournalReader:
                 return used
             self.findings.damaged.append((number, offset, following - offset))
             return following - offset
-        rest = self._files.size(fd) - offset
+        # Shorter than what the HDF5 file has of it, where a power cut took what nobody needs.
+        rest = max(0, self._files.size(fd) - offset)
         if is_last:
             self.findings.torn = rest
         elif rest:

@@ -27,6 +27,7 @@ from helpers_storage import (
     quiet_store,
     side_files,
 )
+from scenario import Life, found
 
 from pymanip_run.describe import describe
 from pymanip_run.errors import PymanipError
@@ -359,3 +360,23 @@ def repaired(path):
     except Exception:  # noqa: BLE001 - HDF5 raises what it likes; the process ends
         os._exit(1)
     os._exit(0)
+
+
+def test_a_segment_that_is_shorter_than_what_the_file_has_of_it_is_no_damage(tmp_path, caplog):
+    """A power cut may take the unsynced end of a segment whose records are in the HDF5 file already."""
+    life = Life(tmp_path)
+    for _ in range(20):
+        life.row("a", "b")
+    life.checkpoint.advance()
+    in_file = list(life.calls)
+    first = life.paths.segment(life.checkpoint.reader.position.segment)
+    size = first.stat().st_size
+    while len(life.files.segments(life.paths.main)) < 2:
+        life.row("a")
+    os.truncate(first, size - 100)
+    life.checkpoint.finish()
+    assert found(life.paths.main) == sorted(
+        [*in_file, life.calls[-1]], key=lambda call: (call.microseconds, call.what, call.name)
+    )
+    assert "damaged" not in caplog.text
+    assert life.checkpoint.report().damaged_bytes == 0

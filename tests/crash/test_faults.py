@@ -262,19 +262,6 @@ def can_be_read(path, session):
 # -- disks ----------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    mount = tmp_path / "disk"
-    mount.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", mount], capture_output=True, check=False
-    )
-    if done.returncode:
-        pytest.skip(f"cannot mount a small disk: {done.stderr.decode().strip()}")
-    yield mount
-    subprocess.run(["umount", "-l", mount], check=True)
-
-
 @pytest.mark.needs_system("mount", "umount")
 def test_on_a_full_disk_a_session_refuses_and_goes_on_when_there_is_room(small_disk):
     path = small_disk / "s.h5"

@@ -291,19 +291,6 @@ def test_what_hdf5_refuses_keeps_nothing_else_out(path, monkeypatch, caplog):
     assert side_files(path) == ["s.h5.wal.1.damaged"]
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    mount = tmp_path / "disk"
-    mount.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", mount], capture_output=True, check=False
-    )
-    if done.returncode:
-        pytest.skip(f"cannot mount a small disk: {done.stderr.decode().strip()}")
-    yield mount
-    subprocess.run(["umount", "-l", mount], check=True)
-
-
 @pytest.mark.needs_system("mount", "umount")
 def test_a_full_disk_raises_keeps_everything_before_and_goes_on_when_there_is_room(
     small_disk, caplog
