@@ -19,6 +19,7 @@ from pymanip_run.storage.layout import (
     escape,
     member,
     raw_text,
+    text_of,
     to_text,
 )
 from pymanip_run.storage.untrusted import attribute, check_series, check_table
@@ -280,9 +281,9 @@ class Appender:
             return None
         block = member(group, f"{len(group) - 1:06}")
         found = (
-            attribute(block, "dtype"),
+            text_of(attribute(block, "dtype")),
             tuple(member(block, "value", h5py.Dataset).shape[1:]),
-            attribute(block, "python_type") or None,
+            text_of(attribute(block, "python_type")) or None,
         )
         return block if found == key else None
 

@@ -446,3 +446,20 @@ def test_importing_the_checkpointer_leaves_the_signals_alone():
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     assert done.stdout.split() == ["True", "SIG_DFL"]
+
+
+def test_records_alike_share_one_block_over_checkpoints_and_runs(tmp_path):
+    path = tmp_path / "s.h5"
+    for run in range(2):
+        store = quiet_store(path)
+        for part in range(3):
+            ns = EPOCH + (10 * run + part) * MS
+            put(store, ns, "frame", np.full((4, 5), part, "u2"))
+            put(store, ns, "text", f"run {run}, part {part}")
+            put(store, ns, "pair", (run, part))
+            checkpoint(path)
+        finish(store)
+    with h5py.File(path) as h5:
+        for name in ("frame", "text", "pair"):
+            assert [*h5["datasets"][name]] == ["000000"]
+            assert h5["datasets"][name]["000000/time"].shape == (6,)
