@@ -1,17 +1,22 @@
 """The only place where time is read.
 
-`Clock` is the seam: the system's clocks here, a virtual one in a dry run. `SessionClock` makes
-from it the time of a session: close to the system's, but never standing still or going back.
+`Clock` is the seam: the system's clocks, or the `VirtualClock` of a dry run. `SessionClock` makes
+from it the time of a session: close to the clock's, but never standing still or going back.
+
+`SYSTEM` is for housekeeping (deadlines, displays, files, locks) and always real: it keeps the
+functions that it found when it was imported. What a session measures goes by the session's clock.
 """
 
 from __future__ import annotations
 
+import functools
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 __all__ = [
     "SYSTEM",
@@ -19,10 +24,12 @@ __all__ = [
     "ClockStep",
     "SessionClock",
     "SystemClock",
+    "VirtualClock",
     "as_ns",
     "as_seconds",
     "iso_local",
     "iso_utc",
+    "replaced_time",
 ]
 
 MIN_STEP_NS = 1_000  # two stamps of a session differ by at least 1 µs
@@ -43,25 +50,150 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The clocks of this computer."""
+    """The clocks of this computer, also while :func:`replaced_time` is in force.
+
+    Attributes
+    ----------
+    time : callable
+        Unix seconds.
+    monotonic : callable
+        Seconds of a clock that never steps; for intervals and deadlines.
+    computed : callable
+        Seconds that this process has used the processor.
+    pause : callable
+        Blocks this thread for some seconds; for waits on other processes, never for measuring.
+    """
 
     wall_ns = staticmethod(time.time_ns)
     monotonic_ns = staticmethod(time.monotonic_ns)
-
-    def time(self) -> float:
-        """Unix seconds."""
-        return time.time()
-
-    def monotonic(self) -> float:
-        """Seconds of a clock that never steps; for intervals and deadlines."""
-        return time.monotonic()
-
-    def pause(self, seconds: float) -> None:
-        """Block this thread; for waits on other processes, never for measuring."""
-        time.sleep(seconds)
+    monotonic = staticmethod(time.monotonic)
+    computed = staticmethod(time.process_time)
+    pause = staticmethod(time.sleep)
+    time = staticmethod(time.time)  # the last: from here on the name is taken
 
 
 SYSTEM = SystemClock()
+
+
+class VirtualClock:
+    """A clock that is moved instead of running: the time of a dry run. Moved in one thread, read in any.
+
+    Parameters
+    ----------
+    epoch_ns
+        What it shows at the beginning, nanoseconds since the Unix epoch.
+    """
+
+    __slots__ = ("_epoch", "_seconds", "ns")
+
+    #: The monotonic time at the beginning: as on a computer that is up for a day, since programs
+    #: may take a small number for "never".
+    START_NS = 100_000 * 10**9
+
+    def __init__(self, epoch_ns: int) -> None:
+        self._epoch = epoch_ns - self.START_NS
+        self._seconds = self.START_NS / 1e9
+        #: Monotonic nanoseconds.
+        self.ns = self.START_NS
+
+    def wall_ns(self) -> int:
+        """Return nanoseconds since the Unix epoch."""
+        return self._epoch + self.ns
+
+    def monotonic_ns(self) -> int:
+        """Return nanoseconds of a clock that never steps."""
+        return self.ns
+
+    def time(self) -> float:
+        """Return Unix seconds."""
+        return (self._epoch + self.ns) / 1e9
+
+    def monotonic(self) -> float:
+        """Return seconds of a clock that never steps."""
+        return self._seconds
+
+    def move_to(self, ns: int) -> None:
+        """Move forward to a monotonic time; never back."""
+        if ns > self.ns:
+            self._seconds = ns / 1e9
+            self.ns = ns
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the beginning."""
+        return (self.ns - self.START_NS) / 1e9
+
+
+@contextmanager
+def replaced_time(
+    clock: VirtualClock,
+    sleep: Callable[[float], None],
+    on_read: Callable[[], None],
+    is_elsewhere: Callable[[], bool],
+) -> Iterator[None]:
+    """Let the functions of the module `time` tell the time of `clock` within the context.
+
+    `time`, `monotonic`, `perf_counter`, their ``_ns`` forms and `sleep` are replaced where they
+    are looked up; who imported them by name before keeps the real ones.
+
+    Parameters
+    ----------
+    clock
+        What is told.
+    sleep
+        Takes the place of ``time.sleep``.
+    on_read
+        Is called each time before the clock is read.
+    is_elsewhere
+        Whether the code that asks lives in real time all the same.
+    """
+    readers: dict[str, Callable[[], Any]] = {
+        "time": clock.time,
+        "time_ns": clock.wall_ns,
+        "monotonic": clock.monotonic,
+        "monotonic_ns": clock.monotonic_ns,
+        "perf_counter": clock.monotonic,
+        "perf_counter_ns": clock.monotonic_ns,
+    }
+    before = {name: getattr(time, name) for name in (*readers, "sleep")}
+    ours: dict[str, Callable[..., Any]] = {
+        name: _unless(is_elsewhere, on_read, read, before[name]) for name, read in readers.items()
+    }
+    ours["sleep"] = _sleeping(sleep, before["sleep"])
+    for name, function in ours.items():
+        setattr(time, name, function)
+    try:
+        yield
+    finally:
+        for name, function in ours.items():
+            if getattr(time, name) is function:
+                setattr(time, name, before[name])
+
+
+def _unless(
+    is_elsewhere: Callable[[], bool],
+    on_read: Callable[[], None],
+    read: Callable[[], Any],
+    real: Callable[[], Any],
+) -> Callable[[], Any]:
+    @functools.wraps(real)
+    def now() -> Any:
+        if is_elsewhere():
+            return real()
+        on_read()
+        return read()
+
+    return now
+
+
+def _sleeping(sleep: Callable[[float], None], real: Callable[[float], None]) -> Callable[..., None]:
+    @functools.wraps(real)
+    def asleep(seconds: float, /) -> None:
+        if seconds != seconds or seconds < 0:  # noqa: PLR0124 - NaN
+            raise ValueError("sleep length must be non-negative")
+        sleep(seconds)
+
+    return asleep
 
 
 class ClockStep(NamedTuple):

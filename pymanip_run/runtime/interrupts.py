@@ -15,7 +15,7 @@ import os
 import signal
 import socket
 import threading
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Self
 
-__all__ = ["Interrupts"]
+__all__ = ["Interrupts", "Unhandled"]
 
 ROOM_FOR_SIGACTION = 512  # bytes; the largest struct sigaction known is 152
 
@@ -50,18 +50,20 @@ class Interrupts:
     def __init__(
         self,
         on_first: Callable[[int], object],
-        on_second: Callable[[int], object],
+        on_second: Callable[[int | None], object],
         *,
         on_third: Callable[[int], object] | None = None,
         on_hangup: Callable[[int], object] | None = None,
     ) -> None:
-        self._steps = (on_first, on_second)
+        self._steps: tuple[Callable[[Any], object], ...] = (on_first, on_second)
         self._on_third = on_third
         self._on_hangup = on_hangup
+        self._pushed = False
         self._previous: list[_Handler] = []
         self._bell: _Bell | None = None
         #: How many of SIGINT and SIGTERM have come.
         self.count = 0
+        self._thread = threading.get_ident()
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
@@ -87,7 +89,20 @@ class Interrupts:
         self._previous.append(_Handler(signum))
         signal.signal(signum, handler)
 
+    def push(self) -> None:
+        """Have `on_second(None)` called as if by a signal, unless it was. From any thread.
+
+        A real signal is sent: also a call that blocks the main thread ends with it.
+        """
+        if self.count < len(self._steps) and self._previous:
+            self._pushed = True
+            signal.pthread_kill(self._thread, signal.SIGINT)
+
     def _interrupted(self, signum: int, _frame: FrameType | None) -> None:
+        if self._pushed:
+            self._pushed, self.count = False, len(self._steps)
+            self._steps[-1](None)
+            return
         self.count += 1
         if self.count > len(self._steps):
             self._end_at_once(signum)
@@ -103,6 +118,16 @@ class Interrupts:
     def _hung_up(self, signum: int, _frame: FrameType | None) -> None:
         if self._on_hangup is not None:
             self._on_hangup(signum)
+
+
+class Unhandled(AbstractContextManager["Unhandled"]):
+    """Stands for `Interrupts` where signals are somebody else's."""
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def push(self) -> None:
+        """Do nothing: there is no handler that a signal would reach."""
 
 
 class _Bell:

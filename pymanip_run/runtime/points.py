@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pymanip_run.runtime.stop import StopSignal
 
-__all__ = ["END", "Points", "count", "is_iterable", "open_points"]
+__all__ = ["END", "Points", "count", "is_iterable", "open_points", "unless_stopped"]
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class AsyncPoints(Points):
         pending: Awaitable[Any]
         pending = values.asend(result) if isinstance(values, AsyncGenerator) else anext(values)
         try:
-            return await _unless_stopped(self._stop, pending)
+            return await unless_stopped(self._stop, pending)
         except StopAsyncIteration:
             return END
 
@@ -118,7 +118,7 @@ def _can_be_sent(generator: Any) -> bool:
     return hasattr(inner, "send")
 
 
-async def _unless_stopped(stop: StopSignal, pending: Awaitable[Any]) -> Any:
+async def unless_stopped(stop: StopSignal, pending: Awaitable[Any]) -> Any:
     """Await `pending` in this task, but cancel it and return `END` when the stop is asked."""
     loop = asyncio.get_running_loop()
     over = False

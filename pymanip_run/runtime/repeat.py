@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pymanip_run.runtime.stop import TURN
-from pymanip_run.runtime.work import Work
+from pymanip_run.runtime.work import FAILED, Work
 
 if TYPE_CHECKING:
     from pymanip_run.runtime.calls import Step
@@ -40,11 +40,9 @@ class Repeat(Work):
         # Kept lean: steps may be empty, and there may be hundreds of such tasks.
         while not stop.is_set:
             status.last_start = began = now()
-            if began < watch.next_look:
-                await step()
-            else:
-                await watch.look(step, began)
-            status.runs += 1
+            result = await (step() if began < watch.next_look else watch.look(step, began))
+            if result is not FAILED:
+                status.runs += 1
             await TURN
 
 
@@ -62,13 +60,13 @@ class _Watch:
         self._selfish_since: float | None = None
         self._had_turn = False
 
-    async def look(self, step: Step, began: float) -> None:
+    async def look(self, step: Step, began: float) -> Any:
         """Run the step and see whether it gave way."""
         if self.next_look and began - self.next_look > GAP:
             self._selfish_since = None  # a step that was not looked at took long: it may have slept
         self._had_turn = False
         self._loop.call_soon(self._turn)
-        await step()
+        result = await step()
         ended = self._loop.time()
         self.next_look = ended + LOOK_PERIOD if ended - began < QUICK else 0.0
         if self._had_turn:
@@ -77,6 +75,7 @@ class _Watch:
             self._selfish_since = began
         elif ended - self._selfish_since >= PATIENCE:
             self._warn()
+        return result
 
     def _turn(self) -> None:
         self._had_turn = True

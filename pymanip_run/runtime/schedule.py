@@ -13,11 +13,13 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pymanip_run.runtime.calls import NotATaskError, name_of
-from pymanip_run.runtime.work import Work
-from pymanip_run.units import parse_duration
+from pymanip_run.runtime.policy import DEFAULT, Policy, policy_of
+from pymanip_run.runtime.troubles import Misses
+from pymanip_run.runtime.work import FAILED, Work
+from pymanip_run.units import format_duration, parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pymanip_run.runtime.calls import Step
     from pymanip_run.runtime.status import TaskStatus
@@ -32,11 +34,17 @@ class Every:
     """A task and the grid on which it is to run; made by :func:`every`."""
 
     def __init__(
-        self, period: float, task: Callable[..., Any], *, start_after: float = 0.0
+        self,
+        period: float,
+        task: Callable[..., Any],
+        *,
+        start_after: float = 0.0,
+        policy: Policy = DEFAULT,
     ) -> None:
         self.period = period
         self.task = task
         self.start_after = start_after
+        self.policy = policy
 
     def __repr__(self) -> str:
         late = f", start_after={self.start_after:g}" if self.start_after else ""
@@ -44,7 +52,12 @@ class Every:
 
 
 def every(
-    period: float | str, task: Callable[..., Any], *, start_after: float | str = 0.0
+    period: float | str,
+    task: Callable[..., Any],
+    *,
+    start_after: float | str = 0.0,
+    timeout: float | str | None = None,
+    on_error: Mapping[str, Any] | None = None,
 ) -> Every:
     """Run a task on a fixed time grid: ``sesn.monitor(every("10s", read_temperatures))``.
 
@@ -60,11 +73,16 @@ def every(
         A coroutine function, as for ``monitor``.
     start_after
         When the grid begins: seconds, or a duration, from the start of the run.
+    timeout
+        How long one call may take: seconds, or a duration. Then it is cancelled and has failed.
+    on_error
+        What happens when a call fails, as in the experiment file:
+        ``{"retry": 5, "wait": "2s", "max_wait": "1min", "then": "continue"}``.
 
     Raises
     ------
     ValueError
-        If the period or `start_after` is not a duration, or the period is zero.
+        If a duration is none, the period or the timeout is zero, or `on_error` is not as said.
     NotATaskError
         If `task` is not a function; also a `TypeError`.
     """
@@ -72,7 +90,8 @@ def every(
     if seconds <= 0:
         raise ValueError(f"every({period!r}, …): the period must be longer than zero")
     _check_function(task)
-    return Every(seconds, task, start_after=_seconds(start_after))
+    policy = policy_of(timeout, on_error or {})
+    return Every(seconds, task, start_after=_seconds(start_after), policy=policy)
 
 
 def _seconds(duration: float | str) -> float:
@@ -112,29 +131,35 @@ class Grid(NamedTuple):
 
 
 class Periodic(Work):
-    """Runs a step at each tick of a grid that begins with the run, or some time after."""
+    """Runs a step at each tick of a grid that begins when the task does."""
 
-    def __init__(self, period: float, step: Step, start_after: float = 0.0) -> None:
+    def __init__(self, period: float, step: Step) -> None:
         self._period = period
         self._step = step
-        self._start_after = start_after
 
     async def run(self, stop: StopSignal, status: TaskStatus) -> None:
         """Run the steps until the stop."""
         now = asyncio.get_running_loop().time
-        grid = Grid(status.started + self._start_after, self._period)
+        grid = Grid(status.started, self._period)
+        misses = Misses(status.name, self.tell)
         tick = 0
         while not await self._wait(grid.time(tick), stop, status):
             began = now()
             # Something else may have held the loop while we waited, for several ticks.
             due = max(tick, grid.latest(began))
-            status.missed += due - tick
+            if due > tick:
+                status.missed += due - tick
+                misses.add(due - tick, began, "something else held the loop")
             status.late = max(0.0, began - grid.time(due))
             status.last_start = began
-            await self._step()
-            status.runs += 1
-            tick = max(due + 1, grid.next(now()))
-            status.missed += tick - due - 1
+            if await self._step() is not FAILED:
+                status.runs += 1
+            ended = now()
+            tick = max(due + 1, grid.next(ended))
+            if tick > due + 1:
+                status.missed += tick - due - 1
+                took = format_duration(ended - began)
+                misses.add(tick - due - 1, ended, f"the step took {took}")
 
     @staticmethod
     async def _wait(when: float, stop: StopSignal, status: TaskStatus) -> bool:

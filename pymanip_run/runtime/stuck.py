@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
 import threading
@@ -11,13 +12,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pymanip_run.clock import SYSTEM
-from pymanip_run.runtime.places import place_of_thread
+from pymanip_run.runtime.places import frame_of, place_of_thread
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-__all__ = ["Pulse", "leave_threads_behind"]
+__all__ = ["Pulse", "leave_threads_behind", "leave_with"]
 
 logger = logging.getLogger(__name__)
 
@@ -39,10 +40,21 @@ class Pulse:
         Runs in the thread that makes the pulse.
     on_held
         Is called in the other thread, once, with the place that has held the loop for some time.
+    grace, on_overdue
+        If the loop is held these seconds after the start, `on_overdue` is called likewise.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, on_held: Callable[[str], object]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        on_held: Callable[[str], object],
+        grace: float = math.inf,
+        on_overdue: Callable[[str], object] | None = None,
+    ) -> None:
         self._loop = loop
+        self._grace = grace
+        self._on_overdue = on_overdue
+        self._began = 0.0
         self._thread = threading.get_ident()
         self._on_held = on_held
         self._over = threading.Event()
@@ -54,6 +66,7 @@ class Pulse:
         """Begin to feel. In signal handlers; again is harmless."""
         if not self._started:
             self._started = True
+            self._began = SYSTEM.monotonic()
             self._ask()
             with suppress(RuntimeError):  # no more threads
                 threading.Thread(target=self._feel, name="pulse", daemon=True).start()
@@ -87,6 +100,10 @@ class Pulse:
             elif not told and SYSTEM.monotonic() - self._asked_at > TOLD:
                 told = True
                 self._on_held(place_of_thread(self._thread))
+            if self.is_held and SYSTEM.monotonic() - self._began > max(self._grace, HELD):
+                on_overdue, self._on_overdue = self._on_overdue, None
+                if on_overdue is not None:
+                    on_overdue(place_of_thread(self._thread))
             self._over.wait(BEAT)
 
 
@@ -102,12 +119,21 @@ def leave_threads_behind(loop: asyncio.AbstractEventLoop, exit_code: int) -> Non
     loop
         The loop of the run that was forced to end.
     exit_code
-        What the process exits with if it has to end so.
+        What the process exits with if it has to end so, and :func:`leave_with` was not called.
     """
     left = [t for t in threading.enumerate() if t.name.startswith(ASYNCIO_THREADS)]
     if left:
         loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix=ASYNCIO_THREADS[:-1]))
         threading.Thread(target=_outlive, args=(left, exit_code), daemon=True).start()
+
+
+_exit_code: int | None = None
+
+
+def leave_with(exit_code: int) -> None:
+    """Note what the process is about to exit with."""
+    global _exit_code  # noqa: PLW0603 - a process exits once
+    _exit_code = exit_code
 
 
 def _outlive(threads: list[threading.Thread], exit_code: int) -> None:
@@ -131,12 +157,16 @@ def _outlive(threads: list[threading.Thread], exit_code: int) -> None:
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):
             stream.flush()
+    if _exit_code is not None:
+        exit_code = _exit_code
+    elif hasattr(sys, "last_value"):  # an exception ended the script
+        exit_code = exit_code or 1
     os._exit(exit_code)
 
 
 def _main_thread_is_through() -> bool:
     """Return whether Python waits for the threads. To ``join`` the main thread would not tell: that comes after."""
-    frame = sys._current_frames().get(threading.main_thread().ident or 0)  # noqa: SLF001 - see places.py
+    frame = frame_of(threading.main_thread().ident)
     while frame is not None and frame.f_back is not None:
         frame = frame.f_back
     return frame is None or frame.f_code is threading._shutdown.__code__  # type: ignore[attr-defined]  # noqa: SLF001

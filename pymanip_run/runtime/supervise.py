@@ -11,14 +11,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import signal
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from pymanip_run.errors import TaskError, UsageError, run_exit_code
+from pymanip_run.core.context import current_task
+from pymanip_run.errors import TaskError, UsageError
+from pymanip_run.runtime.cancelling import LAST_PATIENCE, cancel
+from pymanip_run.runtime.endings import exit_code_of_failure, how_to_force, signal_name
+from pymanip_run.runtime.observers import Observers
 from pymanip_run.runtime.places import place_of
 from pymanip_run.runtime.stop import FORCED
 from pymanip_run.runtime.stuck import Pulse, leave_threads_behind
+from pymanip_run.runtime.troubles import one_line
 from pymanip_run.units import format_duration
 
 if TYPE_CHECKING:
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from pymanip_run.runtime.stop import StopSignal
     from pymanip_run.runtime.sweep import Sweep
     from pymanip_run.runtime.tasks import TaskSpec
+    from pymanip_run.runtime.work import Tell
 
 __all__ = ["Supervisor"]
 
@@ -53,6 +58,11 @@ class Supervisor:
         Seconds that a cancelled task gets to clean up.
     on_fault
         Is called with the name of an observer and its exception.
+    tell
+        Is told what shall be kept as an event: tasks that are tried again, missed ticks.
+    break_in
+        Is called, in another thread, when the time of grace is over and something holds the loop:
+        makes a signal call :meth:`force` in the thread of the loop.
 
     Attributes
     ----------
@@ -62,6 +72,8 @@ class Supervisor:
         The sweeps among them.
     failures : list of (str, BaseException)
         What failed, by task, in the order in which it happened. The first is raised.
+    started : float or None
+        When the tasks began, loop time.
     """
 
     def __init__(
@@ -72,20 +84,25 @@ class Supervisor:
         force_after_grace: bool = False,
         patience: float = DEFAULT_PATIENCE,
         on_fault: Callable[[str, BaseException], object] | None = None,
+        tell: Tell | None = None,
+        break_in: Callable[[], object] | None = None,
     ) -> None:
         self.stop = stop
         self.statuses: tuple[TaskStatus, ...] = ()
         self.sweeps: tuple[Sweep, ...] = ()
         self.failures: list[tuple[str, BaseException]] = []
+        self.started: float | None = None
         self._grace = grace
         self._force_after_grace = force_after_grace
         self._patience = patience
-        self._on_fault = on_fault
+        self._tell: Tell = tell or (lambda *_: None)
+        self._break_in = break_in if force_after_grace else None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[Any] | None = None
         self._over: asyncio.Future[None] | None = None
         self._jobs: dict[asyncio.Task[None], TaskSpec] = {}
-        self._observers: set[asyncio.Task[None]] = set()
+        self._specs: tuple[TaskSpec, ...] = ()
+        self._observers = Observers(on_fault, self._fail)
         self._timers: list[asyncio.TimerHandle] = []
         self._sweeps_left = 0
         self._cancelling = False
@@ -130,26 +147,43 @@ class Supervisor:
     def taking_signals(self) -> Iterator[None]:
         """Take signals in the running loop; also before and after :meth:`run`, which does so itself."""
         self._loop = loop = asyncio.get_running_loop()
-        self._pulse = Pulse(loop, self._tell_how_to_force)
+        self._pulse = Pulse(loop, self._tell_how_to_force, self._grace, self._held_too_long)
         if self._signum is not None:
             self._take(self._signum)
         try:
             yield
         finally:
             self._pulse.stop()
-            if self._forced:
-                leave_threads_behind(loop, self.stop.exit_code or 1)
+            if self._forced or self._force_after_grace or self._has_cut():
+                leave_threads_behind(loop, self.stop.exit_code or int(self._forced))
+
+    def overdue(self, now: float, least: float) -> list[tuple[TaskStatus, str]]:
+        """Return the tasks on a grid whose present call takes very long, and where it is. Any thread.
+
+        Parameters
+        ----------
+        now
+            Loop time.
+        least
+            Seconds; a call is named that takes as long, and three periods.
+        """
+        calls = [(spec.status, job) for job, spec in tuple(self._jobs.items())]
+        return [
+            (status, place_of(job))
+            for status, job in calls
+            if status.state == "running" and status.period and status.last_start is not None
+            if now - status.last_start > max(least, 3 * status.period)
+        ]
+
+    def _has_cut(self) -> bool:
+        return any(spec.guard is not None and spec.guard.has_cut for spec in self._specs)
 
     def background(self, observer: Coroutine[Any, Any, object], name: str) -> asyncio.Task[None]:
         """Start an observer: it is cancelled when the run is over, and its faults do not end it.
 
         Call it in the event loop, before or during the run.
         """
-        task = asyncio.get_running_loop().create_task(self._observe(observer, name), name=name)
-        self._observers.add(task)
-        task.add_done_callback(self._observers.discard)
-        task.add_done_callback(lambda _: observer.close())  # cancelled before it began
-        return task
+        return self._observers.start(observer, name)
 
     # Called in signal handlers
 
@@ -157,10 +191,15 @@ class Supervisor:
         """Take the first signal: the tasks finish their present steps."""
         self._signum = signum
         self._take(signum)
-        self.stop.request(_signal_name(signum))
+        self.stop.request(signal_name(signum))
 
-    def force(self, signum: int) -> None:
+    def force(self, signum: int | None) -> None:
         """Take the second signal: the tasks are cancelled and :meth:`run` raises KeyboardInterrupt.
+
+        Parameters
+        ----------
+        signum
+            The signal; None: none came, the time of grace is over.
 
         Raises
         ------
@@ -170,9 +209,12 @@ class Supervisor:
             end the process, past all safe states. While the loop turns nothing is raised: an
             exception at a random place of it would help nobody.
         """
-        self._signum = signum
+        self._signum = self._signum if signum is None else signum
         self._forced = True
-        self.stop.request(_signal_name(signum), FORCED + signum)
+        if self._signum is None:
+            self._hung += [spec.name for spec in self._jobs.values()]
+        else:
+            self.stop.request(signal_name(self._signum), FORCED + self._signum)
         self._call_soon(self._finish)
         if self._is_blocked():
             raise KeyboardInterrupt
@@ -193,22 +235,21 @@ class Supervisor:
     def _tell_how_to_force(self, place: str = "") -> None:
         if self._signum is not None and not (self._told or self._forced):
             self._told = True
-            logger.warning(
-                "%s: finishing the present step%s; press Ctrl-C again to cancel it",
-                _signal_name(self._signum),
-                f", which holds all others at {place}" if place else "",
-            )
+            name = signal_name(self._signum)
+            held = f", which holds all others at {place}" if place else ""
+            logger.warning("%s: finishing the present step%s; %s", name, held, how_to_force(name))
 
     # The beginning
 
     def _begin(self, specs: list[TaskSpec], duration: float) -> asyncio.Future[None]:
         self._loop = loop = asyncio.get_running_loop()
         self._over = loop.create_future()
+        self._specs = tuple(specs)
         self.statuses = tuple(spec.status for spec in specs)
         self.sweeps = tuple(spec.sweep for spec in specs if spec.sweep is not None)
         self._sweeps_left = len(self.sweeps)
         self._main = asyncio.current_task()
-        started = loop.time()
+        self.started = started = loop.time()
         if duration < math.inf:
             reason = f"time limit of {format_duration(duration)} reached"
             self._timers.append(loop.call_at(started + duration, self.stop.request, reason))
@@ -223,8 +264,9 @@ class Supervisor:
 
     async def _job(self, spec: TaskSpec) -> None:
         status = spec.status
+        current_task.set(spec.name)
         try:
-            await spec.work.run(self.stop, status)
+            await spec.run(self.stop, self._tell)
         except asyncio.CancelledError:
             status.state = "cancelled"
             if not self._is_cancelling():
@@ -232,12 +274,15 @@ class Supervisor:
         except GeneratorExit:  # the loop itself is thrown away
             raise
         except BaseException as error:  # noqa: BLE001 - raised when the others have ended
+            if self._forced and isinstance(error, KeyboardInterrupt):  # see force()
+                status.state = "cancelled"
+                return
             status.state = "failed"
-            status.errors += 1
+            status.errors += isinstance(error, Exception)
             error.add_note(f"in task {spec.name!r}")
             self._fail(spec.name, error)
         else:
-            status.state = "ended"
+            status.state = "failed" if status.state == "failed" else "ended"
 
     def _job_ended(self, job: asyncio.Task[None]) -> None:
         spec = self._jobs.pop(job)
@@ -255,28 +300,14 @@ class Supervisor:
     def _fail(self, name: str, error: BaseException) -> None:
         self.failures.append((name, error))
         verb = "ended the run" if isinstance(error, (SystemExit, KeyboardInterrupt)) else "failed"
-        self.stop.request(f"task {name!r} {verb}: {_one_line(error)}", _exit_code(error))
-
-    async def _observe(self, observer: Coroutine[Any, Any, object], name: str) -> None:
-        try:
-            await observer
-        except KeyboardInterrupt as error:
-            self._fail(name, error)
-        except (Exception, SystemExit) as error:
-            logger.exception("%s failed; the run goes on without it", name)
-            self._report_fault(name, error)
-
-    def _report_fault(self, name: str, error: BaseException) -> None:
-        if self._on_fault is None:
-            return
-        try:
-            self._on_fault(name, error)
-        except Exception:
-            logger.exception("the failure of %s could not be reported", name)
+        reason = f"task {name!r} {verb}: {one_line(error)}"
+        self.stop.request(reason, exit_code_of_failure(error))
 
     # The end
 
     def _stop_asked(self) -> None:
+        if self._pulse is not None and self._break_in is not None:
+            self._pulse.start()
         self._call_soon(self._start_grace)
 
     def _start_grace(self) -> None:
@@ -284,6 +315,8 @@ class Supervisor:
             self._timers.append(self._loop.call_later(self._grace, self._grace_over))
 
     def _grace_over(self) -> None:
+        if self._forced:
+            return
         for job, spec in self._jobs.items():
             self._hung.append(spec.name)
             logger.warning(
@@ -294,10 +327,20 @@ class Supervisor:
                 place_of(job),
             )
         if self._force_after_grace and self._jobs:
-            if self._signum is not None:
-                self.stop.request(None, FORCED + self._signum)
-            self._forced = True
-            self._finish()
+            self.grace_is_over()
+
+    def grace_is_over(self) -> None:
+        """End the run as by a second signal, if there was a first one."""
+        if self._signum is not None:
+            self.stop.request(None, FORCED + self._signum)
+        self._forced = True
+        self._finish()
+
+    def _held_too_long(self, place: str) -> None:
+        """Interrupt what holds the loop, in another thread; but not what comes after the tasks."""
+        if self._break_in is not None and (self._over is None or self._jobs):
+            logger.warning("the present step does not end, at %s; it is cut off", place)
+            self._break_in()
 
     def _finish(self) -> None:
         if self._over is not None and not self._over.done():
@@ -313,28 +356,16 @@ class Supervisor:
             for timer in self._timers:
                 timer.cancel()
             try:
-                await self._cancel(set(self._jobs))
+                await cancel(set(self._jobs), self._patience)
+                left = {left for s in self._specs if s.guard and (left := s.guard.left)}
+                await cancel(left, LAST_PATIENCE)
             finally:
-                await self._cancel(set(self._observers))
-
-    async def _cancel(self, tasks: set[asyncio.Task[None]]) -> None:
-        # Twice, for a task that took the first for something else; in between it may clean up.
-        for seconds in (self._patience, min(1.0, self._patience)):
-            for task in tasks:
-                task.cancel()
-            if tasks:
-                _, tasks = await asyncio.wait(tasks, timeout=seconds)
-        for task in tasks:
-            logger.error(
-                "task %r was cancelled but goes on, at %s", task.get_name(), place_of(task)
-            )
+                await cancel(set(self._observers.tasks), self._patience)
 
     def _raise_outcome(self) -> None:
         first = self.failures[0][1] if self.failures else None
         if self._forced and self._signum is not None:
-            self._log_failures(
-                [f for f in self.failures if not isinstance(f[1], KeyboardInterrupt)]
-            )
+            self._log_failures(self.failures)
             raise KeyboardInterrupt from first
         self._log_failures(self.failures[1:])
         if first is not None:
@@ -348,21 +379,4 @@ class Supervisor:
 
     def _log_failures(self, failures: list[tuple[str, BaseException]]) -> None:
         for name, error in failures:
-            logger.error("task %r failed too: %s", name, _one_line(error), exc_info=error)
-
-
-def _signal_name(signum: int) -> str:
-    return "Ctrl-C" if signum == signal.SIGINT else signal.Signals(signum).name
-
-
-def _one_line(error: BaseException) -> str:
-    text = str(error).partition("\n")[0]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _exit_code(error: BaseException) -> int:
-    if isinstance(error, KeyboardInterrupt):
-        return FORCED + signal.SIGINT
-    if isinstance(error, SystemExit):
-        return error.code if isinstance(error.code, int) else int(error.code is not None)
-    return run_exit_code(error)
+            logger.error("task %r failed too: %s", name, one_line(error), exc_info=error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pymanip_run.core.context import POINT_PREFIX, current_point
 from pymanip_run.errors import UsageError
@@ -11,14 +11,17 @@ from pymanip_run.records import check_name
 from pymanip_run.runtime.calls import NotATaskError, bind_value, call_with, name_of
 from pymanip_run.runtime.points import END, count, is_iterable, open_points
 from pymanip_run.runtime.stop import TURN
-from pymanip_run.runtime.work import Work
+from pymanip_run.runtime.work import FAILED, Work
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Generator, Iterable
 
+    from pymanip_run.runtime.calls import ValueStep
     from pymanip_run.runtime.points import Points
     from pymanip_run.runtime.status import TaskStatus
     from pymanip_run.runtime.stop import StopSignal
+
+    G = TypeVar("G", bound=ValueStep)
 
 __all__ = ["Sweep", "SweepWork"]
 
@@ -49,7 +52,9 @@ class Sweep:
     name : str
         Its name.
     done : int
-        Points that are finished, those before `first` included.
+        Points that are over, those before `first` and those that failed for good included.
+    failed : int
+        Points that failed for good, where the rules of the task say that it goes on.
     total : int or None
         How many there will be, those before `first` included; None if that is not known.
     value : object
@@ -73,11 +78,17 @@ class Sweep:
         self.name = name_of(task) if name is None else name
         self._first = first
         self.done = first
+        self.failed = 0
         expected = count(self._values)
         self.total = None if expected is None else first + expected
         self.value: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._began = self._progressed = 0.0
+
+    def guard(self, around: Callable[[ValueStep], G]) -> G:
+        """Have each point's step called through what `around(step)` returns, and return that."""
+        self._step = guard = around(self._step)
+        return guard
 
     def __repr__(self) -> str:
         total = "" if self.total is None else f" of {self.total}"
@@ -105,6 +116,11 @@ class Sweep:
         pace = (self._progressed - self._began) / (self.done - self._first)
         left = pace * (self.total - self.done) - (self._loop.time() - self._progressed)
         return max(0.0, left)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds from its start to the end of its last finished point."""
+        return self._progressed - self._began
 
     @property
     def finished(self) -> bool:
@@ -154,11 +170,15 @@ class Sweep:
             raise
         finally:
             current_point.reset(token)
+        if result is FAILED:
+            if self._stop.is_set:  # not for good: it could not be tried again
+                return None
+            self.failed += 1
+        elif status is not None:
+            status.runs += 1
         self.done += 1
         self._progressed = asyncio.get_running_loop().time()
-        if status is not None:
-            status.runs += 1
-        return result
+        return None if result is FAILED else result
 
 
 class SweepWork(Work):

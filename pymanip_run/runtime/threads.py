@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import threading
 from concurrent.futures import Executor, Future
+from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pymanip_run.clock import SYSTEM
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-__all__ = ["Busy", "Worker"]
+__all__ = ["Busy", "Worker", "call_apart", "call_in", "standing_in_for", "waiting_thread"]
 
 
 class Busy(NamedTuple):
@@ -103,3 +106,50 @@ class Worker(Executor):
                 self.busy = None
                 future.set_result(result)
             del call, future, function, args, kwargs  # a worker that waits holds nothing
+
+
+#: Threads that do something for another one, which waits for it.
+_stand_ins: dict[int, int] = {}
+
+
+@contextmanager
+def standing_in_for(ident: int) -> Iterator[None]:
+    """Do something for the thread of this identity, which waits for it: a rehearsal takes both for one."""
+    here = threading.get_ident()
+    _stand_ins[here] = ident
+    try:
+        yield
+    finally:
+        del _stand_ins[here]
+
+
+def waiting_thread() -> int:
+    """Return the identity of the thread for which this one stands in, else its own."""
+    here = threading.get_ident()
+    return _stand_ins.get(here, here)
+
+
+async def call_in(worker: Worker, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a plain function in a worker's thread, with the caller's context; await what it returns.
+
+    Cancelled, the awaiting ends at once; the call itself goes on in its thread until it returns.
+    """
+    context = contextvars.copy_context()
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(worker, lambda: context.run(_call, function, args, kwargs))
+
+
+async def call_apart(name: str, function: Callable[..., Any], *args: Any) -> Any:
+    """Call a plain function as :func:`call_in`, in a thread made for this call."""
+    worker = Worker(name)
+    try:
+        return await call_in(worker, function, *args)
+    finally:
+        worker.shutdown(wait=False)
+
+
+def _call(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    try:
+        return function(*args, **kwargs)
+    except StopIteration as error:  # no future can hold it: its waiter would wait for ever
+        raise RuntimeError("StopIteration was raised outside of a generator") from error

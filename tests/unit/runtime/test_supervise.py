@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from pymanip_run.clock import SYSTEM
-from pymanip_run.errors import DeviceError, TaskError, UsageError
+from pymanip_run.errors import StorageError, TaskError, UsageError
 from pymanip_run.runtime.schedule import every
 from pymanip_run.runtime.stop import TURN, StopSignal
 from pymanip_run.runtime.supervise import Supervisor
@@ -190,11 +190,11 @@ async def test_a_failing_point_of_a_sweep_names_task_and_point(run):
 
 async def test_the_kind_of_failure_decides_the_exit_code(run):
     async def task(run):
-        raise DeviceError("does not answer")
+        raise StorageError("no space left")
 
-    with pytest.raises(DeviceError):
+    with pytest.raises(StorageError):
         await run(task)
-    assert run.stop.exit_code == 3
+    assert run.stop.exit_code == 4
 
 
 async def test_a_plain_function_fails_the_run_with_advice(run):
