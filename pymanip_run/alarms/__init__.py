@@ -1,0 +1,1 @@
+"""Alarms: conditions on logged variables."""

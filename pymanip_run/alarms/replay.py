@@ -1,0 +1,131 @@
+"""Recorded and made-up values fed through alarms, as if they were measured now."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pymanip_run.alarms.engine import Engine
+from pymanip_run.alarms.keeping import kept_of, restored
+from pymanip_run.clock import as_ns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from pymanip_run.alarms.rules import Change, Rule
+    from pymanip_run.core.view import SessionView
+    from pymanip_run.records import FloatArray
+
+__all__ = ["replayed", "traced"]
+
+STRETCH = 100_000  # entries that are in memory at once
+
+
+def traced(
+    rules: Iterable[Rule], variable: str, values: Sequence[float | None], every: float
+) -> list[Change]:
+    """Return what alarms make of made-up values of one variable.
+
+    Parameters
+    ----------
+    rules
+        The alarms; those that do not watch the variable are left out.
+    variable
+        The logged variable.
+    values
+        Its values; None where nothing is logged.
+    every
+        Seconds between two of them; the first is at time 0.
+    """
+    engine = Engine(rule for rule in rules if rule.variable == variable)
+    engine.count_ages(0)
+    changes: list[Change] = []
+    for index, value in enumerate(values):
+        ns = round(index * every * 1e9)
+        if value is None:
+            changes += engine.advance(ns)
+        else:
+            changes += engine.take(ns, (variable,), (float(value),))
+    return changes
+
+
+def replayed(view: SessionView, rules: Sequence[Rule]) -> Iterator[Change]:
+    """Yield what alarms make of a recorded session, one of its runs after the other.
+
+    As in the runs themselves, ages count from the start of each, and an alarm that was active at
+    the end of one is shown in the next, and acts again only when it becomes active again.
+
+    Parameters
+    ----------
+    view
+        The session.
+    rules
+        The alarms.
+    """
+    kept: object = {}
+    for start, stop in _runs(view):
+        engine = Engine(rules, restored(kept, rules))
+        engine.count_ages(as_ns(start))
+        for ns, names, values in _entries(view, rules, start, stop):
+            yield from engine.take(ns, names, values)
+        yield from engine.advance(as_ns(stop))
+        kept = kept_of(engine.statuses())
+
+
+def _runs(view: SessionView) -> list[tuple[float, float]]:
+    """Return start and stop of each run; one that was killed ends with its last value."""
+    runs, last = view.runs(), view.last_timestamp
+    if last is None:
+        return []
+    if not runs:  # converted from something that knew no runs
+        return [(min(time for time, _ in view.logged_first_values().values()), last)]
+    begins = [run.start for run in runs[1:]] + [math.inf]
+    stops = [
+        run.stop if run.stop is not None else min(begin, last)
+        for run, begin in zip(runs, begins, strict=True)
+    ]
+    return [(run.start, max(run.start, stop)) for run, stop in zip(runs, stops, strict=True)]
+
+
+def _entries(
+    view: SessionView, rules: Sequence[Rule], start: float, stop: float
+) -> Iterator[tuple[int, tuple[str, ...], tuple[float, ...]]]:
+    """Yield time, names and values of what was recorded, as far as alarms look at it."""
+    wanted = dict.fromkeys(c.variable for rule in rules for c in rule.conditions)
+    known = view.variables()
+    names = [name for name in wanted if name in known]
+    most = max((known[name].statistics.n for name in names), default=0)
+    pieces = max(1, math.ceil(most / STRETCH))
+    edges = np.linspace(start, stop, pieces + 1)
+    edges[-1] = math.nextafter(stop, math.inf)
+    for since, until in pairwise(edges):
+        yield from _merged(view, names, float(since), float(until))
+
+
+def _merged(
+    view: SessionView, names: Sequence[str], since: float, until: float
+) -> Iterator[tuple[int, tuple[str, ...], tuple[float, ...]]]:
+    """Yield the entries of a stretch in the order of time; names that share their times together."""
+    groups: list[tuple[FloatArray, list[str], list[FloatArray]]] = []
+    for name in names:
+        times, values = view.logged_variable(name).between(since, until)
+        for shared, together, columns in groups:
+            if len(shared) == len(times) and np.array_equal(shared, times):
+                together.append(name)
+                columns.append(values)
+                break
+        else:
+            groups.append((times, [name], [values]))
+    if not any(len(times) for times, _, _ in groups):
+        return
+    times = np.concatenate([times for times, _, _ in groups])
+    which = np.concatenate([np.full(len(t), i) for i, (t, _, _) in enumerate(groups)])
+    order = np.argsort(times, kind="stable")
+    stamps = (np.round(times[order] * 1e6).astype(np.int64) * 1000).tolist()
+    rows = [(tuple(g), zip(*(c.tolist() for c in cs), strict=True)) for _, g, cs in groups]
+    for ns, index in zip(stamps, which[order].tolist(), strict=True):
+        together, values = rows[index]
+        yield ns, together, next(values)
