@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from pymanip_run.core.view import SessionView
     from pymanip_run.records import FloatArray
 
-__all__ = ["Block", "Column", "blocks", "columns_of"]
+__all__ = ["Block", "Column", "blocks", "columns_of", "filled", "in_full"]
 
 #: Values read at a time, all variables together: some megabytes.
-BLOCK_VALUES = 200_000
+BLOCK_VALUES = 500_000
 BLOCK_ROWS = 2_000
 #: How much longer one window may be than the one before.
 GROWTH = 2.0
@@ -40,6 +40,54 @@ class Block(NamedTuple):
     columns: list[Column]
     #: Share of the whole that has been read, 0 to 1.
     done: float
+
+
+def in_full(column: Column, size: int) -> FloatArray:
+    """Return a value for every row, shape (size,); NaN where it is missing."""
+    if column.rows is None:
+        return column.values
+    cells = np.full(size, np.nan)
+    cells[column.rows] = column.values
+    return cells
+
+
+def filled(
+    blocks: Iterator[Block], before: Sequence[float | None], complete: Sequence[bool]
+) -> Iterator[Block]:
+    """Yield blocks in which missing cells have the last value before them.
+
+    Parameters
+    ----------
+    before
+        The value of each column before the first row, None where there is none.
+    complete
+        Columns in which nothing is missing.
+    """
+    last = list(before)
+    for block in blocks:
+        columns = []
+        for i, column in enumerate(block.columns):
+            if complete[i]:
+                columns.append(column)
+                continue
+            one, last[i] = _filled(column, len(block.times), last[i])
+            columns.append(one)
+        yield block._replace(columns=columns)
+
+
+def _filled(column: Column, size: int, last: float | None) -> tuple[Column, float | None]:
+    if column.rows is None:
+        return column, float(column.values[-1])
+    order = np.argsort(column.rows, kind="stable")
+    rows, values = column.rows[order], column.values[order]
+    if last is not None:
+        rows, values = np.r_[-1, rows], np.r_[last, values]
+    if not len(rows):
+        return column, None
+    place = np.searchsorted(rows, np.arange(size), "right") - 1
+    there = place >= 0
+    kept = None if there.all() else np.flatnonzero(there)
+    return Column(values[place[there]], kept), float(values[-1])
 
 
 def columns_of(view: SessionView, names: Sequence[str] = ()) -> list[VariableInfo]:

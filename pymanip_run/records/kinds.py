@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from pymanip_run.clock import iso_local
+from pymanip_run.records.html import small_table
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -26,6 +29,9 @@ __all__ = [
 ]
 
 FloatArray: TypeAlias = NDArray[np.float64]
+
+STALE_PERIODS = 3
+STALE_SECONDS = 2.0
 
 
 class Entry(NamedTuple):
@@ -72,6 +78,14 @@ class Description:
     format: str | None = None
     #: Expected seconds between two values; a value older than a few of them is stale.
     period: float | None = None
+
+    @property
+    def stale_after(self) -> float | None:
+        """Age in seconds at which a value is stale; None without a period.
+
+        Below `STALE_SECONDS` a missing value is a hiccup, whatever the period.
+        """
+        return max(STALE_PERIODS * self.period, STALE_SECONDS) if self.period else None
 
     def updated(self, changes: Mapping[str, Any]) -> Description:
         """Return a copy with the items of `changes` that are not None."""
@@ -186,13 +200,34 @@ class Run:
     #: Longer texts kept with the run: experiment, overrides, module, packages, argv, …
     texts: Mapping[str, str] = field(default_factory=dict)
 
+    def _repr_html_(self) -> str:
+        ended = None if self.stop is None else iso_local(self.stop)
+        reason = (
+            self.exit_reason
+            if self.exit_code in {None, 0}
+            else f"{self.exit_reason} ({self.exit_code})"
+        )
+        return small_table(
+            f"run {self.index}",
+            {
+                "start": iso_local(self.start) if math.isfinite(self.start) else None,
+                "stop": ended or "not ended, or killed",
+                "ended by": reason,
+                "host": self.host,
+                "user": self.user,
+            },
+        )
+
 
 class SessionInfo(NamedTuple):
     """The identity of a session file."""
 
     uuid: str
-    format_version: int
+    #: 1; of sessions of pymanip the version of their database, up to 4.1.
+    format_version: float
     created: float
     title: str
     #: How much of the journal is already in the HDF5 file: "segment:offset", "" in memory.
     checkpointed: str
+    #: Whose format it is.
+    program: str = "pymanip-run"

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
+from pymanip_run.clock import iso_local
+from pymanip_run.records.html import small_table
+from pymanip_run.records.kinds import Statistics
 from pymanip_run.units import parse_duration
 
 if TYPE_CHECKING:
@@ -153,8 +156,28 @@ class Series:
             raise ValueError(f"tail needs a count of 0 or more, not {n}")
         return self._narrowed(tail=n if self._window.tail is None else min(n, self._window.tail))
 
+    def head(self, n: int) -> Series:
+        """Return the first `n` values.
+
+        Raises
+        ------
+        ValueError
+            If `n` is negative.
+        """
+        if n < 0:
+            raise ValueError(f"head needs a count of 0 or more, not {n}")
+        if self._is_cut or self._window.tail is not None:
+            part = Series(self.name, self._source, self._window)
+            part._loaded = (self.timestamps[:n], self.values[:n])
+            part._is_cut = True
+            return part
+        known = self._window.head
+        head = n if known is None else min(n, known)
+        return Series(self.name, self._source, self._window._replace(head=head))
+
     def _narrowed(self, **changes: Any) -> Series:
-        if self._is_cut or (self._window.tail is not None and "tail" not in changes):
+        is_counted = self._window.tail is not None and "tail" not in changes
+        if self._is_cut or is_counted or self._window.head is not None:
             # A time limit on "the last n" cannot be said in one window: cut what was read.
             return _cut(self, **changes)
         return Series(self.name, self._source, self._window._replace(**changes))
@@ -176,6 +199,26 @@ class Series:
     def __repr__(self) -> str:
         unit = f" in {self.unit}" if self.unit else ""
         return f"<Series {self.name!r}: {self.size} values{unit}>"
+
+    def _repr_html_(self) -> str:
+        info = self._source.variable_info(self.name)
+        s = info.statistics
+        if self._is_cut or self._loaded is not None or self._window != Window():
+            s = Statistics().extended(*self._arrays())
+        unit = info.description.unit
+        rows: dict[str, object] = {"values": s.n, "label": info.description.label}
+        if s.n:
+            rows["first"] = f"{_shown(s.first_value, unit)} at {iso_local(s.first_time)}"
+            rows["last"] = f"{_shown(s.last_value, unit)} at {iso_local(s.last_time)}"
+            rows["least, mean, largest"] = ", ".join(
+                _shown(x, unit) for x in (s.min, s.mean, s.max)
+            )
+            rows["not finite"] = s.nonfinite or None
+        return small_table(self.name, rows)
+
+
+def _shown(value: float, unit: str | None) -> str:
+    return f"{value:.6g} {unit}" if unit else f"{value:.6g}"
 
 
 def _cut(

@@ -7,12 +7,13 @@ behind the HDF5 file) and the memory store (a batch is all there is).
 from __future__ import annotations
 
 import math
+import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pymanip_run.clock import as_seconds
+from pymanip_run.clock import as_ns, as_seconds
 from pymanip_run.records import (
     DatasetInfo,
     Event,
@@ -52,34 +53,63 @@ RUN_ATTRIBUTES = (
     "config_sha256",
 )
 
+ALL = slice(None)
+SPARE = 4
+FAR_NS = 1 << 62
+
 
 class RowSet:
     """All rows with the same names, packed as they are in the journal: i64 ns, one f64 a name."""
 
-    __slots__ = ("data", "names")
+    __slots__ = ("_row", "data", "names")
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self.names = names
         self.data = bytearray()
+        self._row = struct.Struct(f"<q{len(names)}d")
 
     def __len__(self) -> int:
         return len(self.data) // (8 + 8 * len(self.names))
 
-    def times(self) -> FloatArray:
+    def times(self, part: slice = ALL) -> FloatArray:
         """Return Unix seconds, float64 of shape (n,)."""
-        return self._words(np.dtype("<i8"))[:, 0] // 1000 / 1e6
+        return self._words(np.dtype("<i8"))[part, 0] // 1000 / 1e6
 
-    def column(self, name: str) -> FloatArray:
+    def column(self, name: str, part: slice = ALL) -> FloatArray:
         """Return the values of one name, float64 of shape (n,)."""
-        return self._words(np.dtype("<f8"))[:, 1 + self.names.index(name)].astype(np.float64)
+        return self._words(np.dtype("<f8"))[part, 1 + self.names.index(name)].astype(np.float64)
 
-    def last(self) -> tuple[float, FloatArray]:
+    def ns_at(self, index: int) -> int:
+        """Return the time of a row in nanoseconds."""
+        return int(self._words(np.dtype("<i8"))[index, 0])
+
+    def take_until(self, ns: int) -> bytes:
+        """Remove the rows up to a time, and return them."""
+        older = int(np.searchsorted(self._words(np.dtype("<i8"))[:, 0], ns, "right"))
+        cut = self._row.size * older
+        taken = bytes(memoryview(self.data)[:cut])
+        del self.data[:cut]
+        return taken
+
+    def stretch(self, window: Window) -> slice:
+        """Return a stretch of rows that holds at least those of a window with finite bounds."""
+        ns = self._words(np.dtype("<i8"))[:, 0]
+        low, high = 0, len(ns)
+        if window.since is not None:
+            low = int(np.searchsorted(ns, _near_ns(window.since) - 1000))
+        if window.until is not None:
+            high = int(np.searchsorted(ns, _near_ns(window.until) + 1000))
+        # At the bounds there may be rows too many, which must not take the place of others.
+        if window.tail is not None:
+            low = max(low, high - window.tail - SPARE)
+        if window.head is not None:
+            high = min(high, low + window.head + SPARE)
+        return slice(low, high)
+
+    def last(self) -> tuple[float, tuple[float, ...]]:
         """Return the time and the values of the last row."""
-        width = 8 + 8 * len(self.names)
-        words = bytes(self.data[-width:])
-        return as_seconds(int(np.frombuffer(words, "<i8", 1)[0])), np.frombuffer(
-            words, "<f8", offset=8
-        )
+        ns, *values = self._row.unpack_from(self.data, len(self.data) - self._row.size)
+        return as_seconds(ns), tuple(values)
 
     def _words(self, dtype: np.dtype[Any]) -> NDArray[Any]:
         # A view; the callers copy at once, for a bytearray with views cannot grow.
@@ -148,12 +178,20 @@ class Batch:
         """Bytes of rows held in memory."""
         return sum(len(rows.data) for rows in self.row_sets.values())
 
-    def series(self, name: str) -> tuple[FloatArray, FloatArray]:
-        """Return (times, values) of one variable from all its row-sets, in time order, shape (n,)."""
+    def has_rows(self, name: str) -> bool:
+        """Return whether there is a value of a variable."""
+        return any(rows.data for rows in self._containing.get(name, ()))
+
+    def series(self, name: str, window: Window | None = None) -> tuple[FloatArray, FloatArray]:
+        """Return (times, values) of one variable from all its row-sets, in time order, shape (n,).
+
+        With a window, a few values outside of it may be among them; much less is read then.
+        """
+        containing = [rows for rows in self._containing.get(name, ()) if rows.data]
+        stretches = [rows.stretch(window) if window else slice(None) for rows in containing]
         parts = [
-            (rows.times(), rows.column(name))
-            for rows in self._containing.get(name, ())
-            if rows.data
+            (rows.times(part), rows.column(name, part))
+            for rows, part in zip(containing, stretches, strict=True)
         ]
         return merge_series(parts)
 
@@ -164,7 +202,7 @@ class Batch:
             if not rows.data:
                 continue
             time, values = rows.last()
-            for name, value in zip(rows.names, values.tolist(), strict=True):
+            for name, value in zip(rows.names, values, strict=True):
                 if name not in latest or time > latest[name][0]:
                     latest[name] = (time, value)
         return latest
@@ -177,6 +215,10 @@ class Batch:
             parts = [(times[id(rows)], rows.column(name)) for rows in containing if rows.data]
             result[name] = before.get(name, Statistics()).extended(*merge_series(parts))
         return result
+
+
+def _near_ns(timestamp: float) -> int:
+    return min(max(as_ns(timestamp), -FAR_NS), FAR_NS)
 
 
 def as_run(index: int, attributes: Mapping[str, Any], texts: Mapping[str, str]) -> Run:

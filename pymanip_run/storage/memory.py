@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import threading
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from pymanip_run.clock import SYSTEM, as_seconds
+from pymanip_run.clock import SYSTEM, Clock, as_seconds
 from pymanip_run.errors import UsageError
 from pymanip_run.records import (
     DatasetInfo,
@@ -27,6 +28,7 @@ from pymanip_run.storage.values import decode_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -36,12 +38,13 @@ __all__ = ["MemoryStore"]
 class MemoryStore:
     """Keeps everything in memory: 8 bytes a value and 8 a row. For any thread."""
 
-    path = None
+    path: Path | None = None
 
-    def __init__(self, title: str = "") -> None:
+    def __init__(self, title: str = "", clock: Clock = SYSTEM) -> None:
         self._batch = Batch()
         self.lock = threading.RLock()
-        self._info = SessionInfo(str(uuid4()), 1, SYSTEM.time(), title, "")
+        created = as_seconds(clock.wall_ns())
+        self._info = SessionInfo(str(uuid4()), 1, created, title, "")
         self._closed = False
 
     # -- reading --------------------------------------------------------------------------------
@@ -54,12 +57,7 @@ class MemoryStore:
         """Return descriptions and exact statistics of all variables."""
         with self.lock:
             statistics = self._batch.extend_statistics({})
-            return {
-                name: VariableInfo(
-                    name, Description().updated(self._batch.attributes.get(name, {})), one
-                )
-                for name, one in statistics.items()
-            }
+            return {n: VariableInfo(n, self._description(n), s) for n, s in statistics.items()}
 
     def last_values(self) -> dict[str, tuple[float, float]]:
         """Return the last (timestamp, value) of every variable."""
@@ -69,7 +67,7 @@ class MemoryStore:
     def read_series(self, name: str, window: Window) -> tuple[FloatArray, FloatArray]:
         """Return (timestamps, values) of shape (n,)."""
         with self.lock:
-            return cut_series(self._batch.series(name), window)
+            return cut_series(self._batch.series(name, _bounds(window)), window)
 
     def parameters(self) -> dict[str, Parameter]:
         """Return all parameters."""
@@ -195,6 +193,15 @@ class MemoryStore:
         """Refuse further records; what is there can still be read."""
         self._closed = True
 
+    def _description(self, name: str) -> Description:
+        return Description().updated(self._batch.attributes.get(name, {}))
+
     def _check_open(self) -> None:
         if self._closed:
             raise UsageError("the session is closed; nothing can be recorded any more")
+
+
+def _bounds(window: Window) -> Window:
+    """Return a window with finite bounds only, in which more may be than was asked for."""
+    since, until = (x if x is None or math.isfinite(x) else None for x in window[:2])
+    return Window(since, until, window.tail, window.head)

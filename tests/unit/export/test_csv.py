@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pymanip_run.core.view import SessionView
 from pymanip_run.errors import NotFoundError
 from pymanip_run.export import table
-from pymanip_run.export.csv import export_csv, write_csv
-from pymanip_run.export.table import columns_of
+from pymanip_run.export.job import Job
+from pymanip_run.export.run import export_to, export_to_stream
 from pymanip_run.records import Description, SessionInfo, Statistics, VariableInfo
 
 START = 1_763_800_000.123_456
@@ -54,9 +54,9 @@ def view(data, units=None):
     return SessionView(Arrays(data, units), "test")
 
 
-def exported(session, names=(), **window):
+def exported(session, names=(), **options):
     file = io.BytesIO()
-    write_csv(session, file, columns_of(session, names), **window)
+    export_to_stream(Job(session, names, **options), "csv", file)
     return list(csv.reader(io.StringIO(file.getvalue().decode())))
 
 
@@ -174,8 +174,7 @@ def test_reading_is_bounded_also_after_a_long_pause(monkeypatch):
     times = START + np.concatenate([sparse, dense])
     store = Arrays({"a": (times, times)})
     session = SessionView(store, "test")
-    file = io.BytesIO()
-    assert write_csv(session, file, columns_of(session)).rows == len(times)
+    assert export_to_stream(Job(session), "csv", io.BytesIO()).rows == len(times)
     assert store.largest < 100_000 + 2
     assert store.largest < len(times)
 
@@ -185,10 +184,8 @@ def test_the_file_appears_when_it_is_complete_and_replaces_an_older_one(tmp_path
     target.write_text("old")
     seen = []
     session = view({"a": ([1, 2], [1, 2])})
-    done = export_csv(
-        session, target, progress=lambda share: seen.append((share, target.read_text()))
-    )
-    assert done == (2, 1)
+    show = lambda share: seen.append((share, target.read_text()))  # noqa: E731
+    assert export_to(Job(session, progress=show), "csv", target) == (2, 1, 1)
     assert seen[-1] == (1.0, "old")
     assert target.read_text() == "time,a\n1.0,1.0\n2.0,2.0\n"
     assert [p.name for p in tmp_path.iterdir()] == ["a.csv"]
@@ -202,7 +199,7 @@ def test_a_failure_leaves_the_older_file_and_nothing_else(tmp_path):
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space"):
-        export_csv(view({"a": ([1], [1])}), target, progress=full)
+        export_to(Job(view({"a": ([1], [1])}), progress=full), "csv", target)
     assert target.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.csv"]
 
@@ -218,7 +215,7 @@ def test_a_pipe_or_device_is_written_to_not_replaced(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    export_csv(view({"a": ([1], [1])}), pipe)
+    export_to(Job(view({"a": ([1], [1])})), "csv", pipe)
     assert os.read(reader, 100) == b"time,a\n1.0,1.0\n"
     os.close(reader)
     assert pipe.is_fifo()

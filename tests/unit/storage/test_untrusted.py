@@ -9,6 +9,7 @@ import shutil
 import struct
 import sys
 import time
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -392,6 +393,10 @@ def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
 
+def address_space():
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+
 def attempt(reader, path):
     """Call a reader in a fork with little memory; return what it raised, in words, and what it cost."""
     read_end, write_end = os.pipe()
@@ -399,7 +404,9 @@ def attempt(reader, path):
     if not pid:
         os.close(read_end)
         try:
-            resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
+            # Beyond what this process has taken already: libraries reserve hundreds of megabytes.
+            limit = address_space() + ADDRESS_SPACE
+            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
             sys.stdout, sys.stderr = io.StringIO(), io.StringIO()
             before, started, said = peak(), time.monotonic(), None
             try:
