@@ -1,0 +1,303 @@
+"""The routes of the JSON API that answer with JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import math
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from pymanip_run.errors import PymanipError
+from pymanip_run.records.plain import plain
+from pymanip_run.runtime.threads import Worker, call_in
+from pymanip_run.web import summary
+from pymanip_run.web.bodies import Body
+from pymanip_run.web.encode import dumps
+from pymanip_run.web.failures import Refusal
+from pymanip_run.web.guard import ROLE
+from pymanip_run.web.history import (
+    PAGE,
+    Asked,
+    cursor_of,
+    decimated,
+    from_memory,
+    last_values,
+    make_cursor,
+    raw_page,
+    read_cursor,
+    seconds,
+)
+from pymanip_run.web.knowledge import Knowledge, Known
+from pymanip_run.web.queries import asked, known_names, one_float
+from pymanip_run.web.recent import Recent
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from pymanip_run.web.settings import Watched
+
+__all__ = ["Api", "json_answer"]
+
+#: Smaller answers are not worth compressing.
+PACKED_BYTES = 4096
+#: Histories that wait to be read.
+WAITING_READS = 64
+#: Clients that wait for the end of the run, and seconds that they may.
+WAITING_STATES = 128
+MAX_WAIT = 30.0
+
+
+def json_answer(body: bytes, status: int = 200) -> web.Response:
+    """Return an answer of serialised JSON."""
+    return web.Response(body=body, status=status, content_type="application/json", charset="utf-8")
+
+
+class Api:
+    """Answers about one session.
+
+    Parameters
+    ----------
+    watched
+        What is shown.
+    """
+
+    def __init__(self, watched: Watched) -> None:
+        self.watched = watched
+        self.recent = Recent(watched)
+        self.knowledge = Knowledge(watched.histories)
+        self._reader = Worker("dashboard: histories")
+        self._reads = 0
+        self._waiting = 0
+        self._over = asyncio.Event()
+        #: How the run ended, None before.
+        self.ended: dict[str, Any] | None = None
+        self._known: Known | None = None
+        self._snapshots = {
+            control: Body(lambda control=control: self._snapshot(control))  # type: ignore[misc]
+            for control in (False, True)
+        }
+
+    def finish(self) -> None:
+        """Tell those who wait that the run is over."""
+        how = summary.progress(self.watched)
+        if how["state"] != "saved":
+            self.ended = {
+                "state": "finished",
+                "reason": how["reason"],
+                "exit_code": how.get("exit_code"),
+            }
+        self._over.set()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the server is about to close."""
+        return self._over.is_set()
+
+    async def pause(self, seconds: float) -> None:
+        """Wait; at the end of the run no longer."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._over.wait()
+        except TimeoutError:
+            pass  # it goes on
+
+    def close(self) -> None:
+        """Read no more."""
+        self.knowledge.close()
+        self._reader.shutdown(wait=False, cancel_futures=True)
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes."""
+        parts: dict[str, Callable[[Known], Any]] = {
+            "info": lambda known: summary.identity(known.info),
+            "variables": lambda known: summary.variables(known.variables),
+            "parameters": lambda known: summary.parameters(known.parameters, self.watched.tunable),
+            "metadata": lambda known: dict(known.metadata),
+            "runs": lambda known: summary.runs(known.runs),
+            "figures": lambda known: list(known.figures),
+            "datasets": lambda known: summary.datasets(known.datasets),
+            "tasks": lambda _: summary.progress(self.watched)["tasks"],
+            "alarms": lambda _: summary.progress(self.watched)["alarms"],
+        }
+        return [
+            web.get("/api/v1/snapshot", self.snapshot),
+            web.get("/api/v1/state", self.state),
+            web.get("/api/v1/data", self.data),
+            web.get("/api/v1/events", self.events),
+            *(web.get(f"/api/v1/{name}", self._part(name, of)) for name, of in parts.items()),
+        ]
+
+    # -- what is known --------------------------------------------------------------------------
+
+    async def known(self, *, fresh: bool = False) -> Known:
+        """Return what is known of the session besides its values."""
+        self.recent.asked()
+        try:
+            self._known = await self.knowledge.get(self.recent.changes, fresh=fresh)
+        except PymanipError as error:
+            raise Refusal(503, "unreadable", str(error), "try again later") from error
+        return self._known
+
+    def _part(
+        self, name: str, of: Callable[[Known], Any]
+    ) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def part(_: web.Request) -> web.Response:
+            known = await self.known(fresh=True)
+            content = of(known)
+            return json_answer(dumps(plain(content if name == "info" else {name: content})))
+
+        return part
+
+    async def snapshot(self, _: web.Request) -> web.Response:
+        """Answer with all that the first page shows."""
+        await self.known()
+        version = (self.recent.version, self.knowledge.version)
+        return json_answer(self._snapshots[ROLE.get() == "control"].get(version))
+
+    async def state(self, request: web.Request) -> web.Response:
+        """Answer with the state of the run: when it ends, at the latest after `wait` seconds."""
+        wait = min(MAX_WAIT, max(0.0, one_float(request, "wait", 0.0)))
+        if wait and self.ended is None:
+            self._waiting += 1
+            try:
+                if self._waiting > WAITING_STATES:
+                    raise Refusal(
+                        503, "busy", "too many wait", "ask without wait", {"Retry-After": "5"}
+                    )
+                await self.pause(wait)
+            finally:
+                self._waiting -= 1
+        how = summary.progress(self.watched)
+        content = {key: how.get(key) for key in ("state", "reason", "exit_code")}
+        return json_answer(dumps(self.ended or content))
+
+    def _snapshot(self, control: bool) -> bytes:
+        assert self._known is not None  # noqa: S101 - it is made with it
+        cursor = self.cursor(self.position())
+        content = summary.snapshot(
+            self.watched, self._known, self.recent.events, cursor, control=control
+        )
+        return dumps(plain(content))
+
+    def position(self) -> int:
+        """Return the time (µs) up to which all that was recorded can be read."""
+        if self.watched.position is not None:
+            return cursor_of(self.watched.position())
+        view = self.watched.view
+        times = [time for time, _ in view.logged_last_values().values()]
+        return round(max(times, default=0.0) * 1e6)
+
+    @property
+    def uuid(self) -> str:
+        """The session's, as it was read last: it is always asked for what is known before."""
+        return self._known.info.uuid if self._known is not None else ""
+
+    def cursor(self, until: int) -> str:
+        """Return a cursor of this session."""
+        return make_cursor(self.uuid, until)
+
+    async def events(self, request: web.Request) -> web.Response:
+        """Answer with the events later than a time."""
+        after = one_float(request, "after", 0.0)
+        known = await self.known(fresh=True)
+        merged = summary.merged_events(known.events, self.recent.events)
+        later = [one for one in merged if one.time > after]
+        last = later[-1].time if later else (after if math.isfinite(after) else 0.0)
+        return json_answer(dumps({"events": summary.events(later), "next": last}))
+
+    # -- series ---------------------------------------------------------------------------------
+
+    async def data(self, request: web.Request) -> web.Response:
+        """Answer with series: decimated, or raw in pages."""
+        wanted = asked(request)
+        await self.known()
+        after = request.query.get("after")
+        if after is not None:
+            if wanted.agg != "none":
+                raise Refusal(
+                    400, "bad_value", "a cursor goes with raw values", "leave agg or after out"
+                )
+            return json_answer(dumps(await self._newer(after, wanted)))
+        there = self.watched.view.logged_last_values()
+        names = known_names(wanted.names, await self._all_names(wanted.names, set(there)))
+        wanted = wanted._replace(names=names)
+        if wanted.tail is not None:
+            content = await self.in_thread(last_values, self.watched.histories, wanted)
+            content |= {"next": self.cursor(self.position()), "more": False}
+        elif wanted.agg == "none":
+            content = await self._page(wanted, wanted.since, self.position())
+        else:
+            position = self.position()
+            wanted = wanted._replace(until=min(wanted.until, seconds(position)))
+            content = await self.in_thread(decimated, self.watched.histories, wanted)
+            content |= {"next": self.cursor(position), "more": False}
+            return await self._packed(request, dumps(content))
+        return json_answer(dumps(content))
+
+    async def _packed(self, request: web.Request, body: bytes) -> web.Response:
+        """Return an answer that is compressed, in a thread, where that is worth it and understood."""
+        if len(body) < PACKED_BYTES or "gzip" not in request.headers.get("Accept-Encoding", ""):
+            return json_answer(body)
+        answer = json_answer(await self.in_thread(gzip.compress, body, 5))
+        answer.headers.update({"Content-Encoding": "gzip", "Vary": "Accept-Encoding"})
+        return answer
+
+    async def _all_names(self, names: tuple[str, ...], public: set[str]) -> set[str]:
+        """Return the names that may be asked for; internal ones too, by name."""
+        if all(name in public for name in names):
+            return public
+        view = self.watched.view
+        return public | {name for name in names if name in view}
+
+    async def _newer(self, after: str, wanted: Asked) -> dict[str, Any]:
+        """Return what came after a cursor, from memory where it is there."""
+        cursor = read_cursor(after, self.uuid)
+        stretch = self.recent.since(cursor, PAGE)
+        if stretch is None or wanted.until < math.inf:
+            return await self._page(wanted, seconds(cursor), max(cursor, self.position()))
+        content = from_memory(stretch, wanted.names)
+        return content | {"next": self.cursor(stretch.until), "more": stretch.more}
+
+    async def _page(self, wanted: Asked, since: float, position: int) -> dict[str, Any]:
+        """Return a page of raw values up to a position (µs), of which nothing is under way."""
+        content, end = await self._read_page(wanted, since, position)
+        reached = position if end is None else end
+        return content | {"next": self.cursor(reached), "more": end is not None}
+
+    async def page_after(self, wanted: Asked, cursor: int) -> tuple[dict[str, Any], int]:
+        """Return a page of what came after a cursor, read from the session, and how far it goes."""
+        position = max(cursor, self.position())
+        content, end = await self._read_page(wanted, seconds(cursor), position)
+        return content, position if end is None else end
+
+    async def _read_page(
+        self, wanted: Asked, since: float, position: int
+    ) -> tuple[dict[str, Any], int | None]:
+        view = self.watched.view
+        names = [n for n in (wanted.names or sorted(view.logged_variables())) if n in view]
+        until = min(wanted.until, seconds(position))
+        content: dict[str, Any]
+        content, end = await self.in_thread(raw_page, self.watched.histories, names, since, until)
+        return content, end
+
+    async def in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Do what takes long in the thread for it, one after the other.
+
+        Raises
+        ------
+        Refusal
+            If too many wait already.
+        """
+        if self._reads >= WAITING_READS:
+            raise Refusal(
+                503, "busy", "too many histories are being read", "try again", {"Retry-After": "2"}
+            )
+        self._reads += 1
+        try:
+            return await call_in(self._reader, function, *args)
+        except (PymanipError, OSError) as error:
+            raise Refusal(503, "unreadable", str(error), "try again later") from error
+        finally:
+            self._reads -= 1

@@ -1,0 +1,120 @@
+"""The routes that pymanip published, in their shapes: its own `RemoteObserver` asks for them.
+
+`last_ts` is exclusive: what was there at that time is not sent again.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+from aiohttp import web
+
+from pymanip_run.clock import SYSTEM
+from pymanip_run.records.plain import finite, plain
+from pymanip_run.web.api import json_answer
+from pymanip_run.web.bodies import Body
+from pymanip_run.web.encode import dumps
+from pymanip_run.web.failures import Refusal
+from pymanip_run.web.history import raw_page
+from pymanip_run.web.queries import json_body
+
+if TYPE_CHECKING:
+    from pymanip_run.web.api import Api
+
+__all__ = ["Published"]
+
+#: As pymanip wrote dates.
+DATE = "%A %e %B %Y - %X (UTC%z)"
+
+
+class Published:
+    """Answers as a server of pymanip.
+
+    Parameters
+    ----------
+    api
+        Answers about the session.
+    """
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._last = Body(self._last_values)
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes."""
+        return [
+            web.get("/api/logged_last_values", self.logged_last_values),
+            web.post("/api/data_from_ts", self.data_from_ts),
+            web.get("/api/server_current_ts", self.server_current_ts),
+            web.get("/api/get_parameters", self.get_parameters),
+        ]
+
+    async def logged_last_values(self, _: web.Request) -> web.Response:
+        """Answer with the last values."""
+        self._api.recent.asked()
+        return json_answer(self._last.get(self._api.recent.version))
+
+    def _last_values(self) -> bytes:
+        last = self._api.watched.view.logged_last_values()
+        return dumps(
+            [
+                {"name": name, "value": finite(value), "datestr": _date(time)}
+                for name, (time, value) in last.items()
+            ]
+        )
+
+    async def data_from_ts(self, request: web.Request) -> web.StreamResponse:
+        """Answer with all values of a variable after a time, page by page as one list."""
+        content = await json_body(request)
+        name, last = content.get("name"), content.get("last_ts")
+        if not isinstance(name, str) or not _is_time(last):
+            raise Refusal(
+                400, "bad_value", "the body needs a name and last_ts, Unix seconds",
+                'send {"name": "T", "last_ts": 1795359617.5}',
+            )  # fmt: skip
+        view = self._api.watched.view
+        if name not in view:
+            return json_answer(b"[]")
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        since, first = math.nextafter(float(last), math.inf), True
+        while True:
+            page, end = await self._api.in_thread(
+                raw_page, self._api.watched.histories, [name], since, math.inf
+            )
+            text = _pairs(page["series"].get(name))
+            if first:
+                await response.prepare(request)
+                await response.write(b"[" + text)
+            elif text:
+                await response.write(b"," + text)
+            first = False
+            if end is None:
+                await response.write_eof(b"]")
+                return response
+            since = (end + 1) / 1e6
+
+    async def server_current_ts(self, _: web.Request) -> web.Response:
+        """Answer with the time of the session."""
+        now = self._api.watched.now
+        return json_answer(dumps({"now": now() if now is not None else SYSTEM.time()}))
+
+    async def get_parameters(self, _: web.Request) -> web.Response:
+        """Answer with the parameters."""
+        known = await self._api.known(fresh=True)
+        return json_answer(dumps({n: plain(p.value) for n, p in known.parameters.items()}))
+
+
+def _is_time(value: object) -> TypeGuard[float]:
+    return type(value) in (int, float) and not math.isnan(value)  # type: ignore[arg-type]
+
+
+def _pairs(series: dict[str, Any] | None) -> bytes:
+    if series is None:
+        return b""
+    return dumps(list(zip(series["t"], series["v"], strict=True)))[1:-1]
+
+
+def _date(time: float) -> str:
+    return datetime.fromtimestamp(time, UTC).astimezone().strftime(DATE)

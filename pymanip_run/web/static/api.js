@@ -1,0 +1,73 @@
+// The server: questions, the login, and what may go wrong with both.
+
+export class Refused extends Error {
+  /** @param {number} status @param {string} code @param {string} message @param {string} hint */
+  constructor(status, code, message, hint) {
+    super(message);
+    this.status = status;
+    this.code = code;
+    this.hint = hint;
+  }
+}
+
+/**
+ * @param {string} path
+ * @param {RequestInit} [options]
+ * @returns {Promise<Response>}
+ */
+async function ask(path, options = {}) {
+  const limit = new AbortController();
+  const timer = setTimeout(() => limit.abort(), 20000);
+  try {
+    const answer = await fetch(path, { ...options, signal: limit.signal, credentials: "same-origin", cache: "no-store" });
+    if (answer.ok) return answer;
+    const error = await answer.json().then((content) => content.error, () => null);
+    throw new Refused(answer.status, error?.code ?? "", error?.message ?? `the server answers ${answer.status}`, error?.hint ?? "");
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** @param {string} path @returns {Promise<any>} */
+export async function get(path) {
+  return (await ask(`/api/v1/${path}`)).json();
+}
+
+/** @param {string} path @returns {Promise<ArrayBuffer>} */
+export async function bytes(path) {
+  return (await ask(`/api/v1/${path}`)).arrayBuffer();
+}
+
+/** @param {string} path @param {object} content @returns {Promise<any>} */
+export async function post(path, content) {
+  const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(content) };
+  return (await ask(path.startsWith("/") ? path : `/api/v1/${path}`, options)).json();
+}
+
+/** @param {string} token */
+export function logIn(token) {
+  return post("/login", { token });
+}
+
+/**
+ * Use up the token in the address, so that it stays neither there nor in the history.
+ * @returns {Promise<void>}
+ */
+export async function logInByAddress() {
+  const token = new URLSearchParams(location.hash.slice(1)).get("t");
+  if (token === null) return;
+  history.replaceState(null, "", location.pathname + location.search);
+  await logIn(token);
+}
+
+/**
+ * A query of series.
+ * @param {string[]} names
+ * @param {Record<string, string | number | undefined>} options
+ */
+export function query(names, options) {
+  const params = new URLSearchParams();
+  for (const name of names) params.append("name", name);
+  for (const [key, value] of Object.entries(options)) if (value !== undefined) params.set(key, String(value));
+  return params.toString();
+}

@@ -1,0 +1,144 @@
+// The table of values: name, value, unit, age, ten minutes of history, alarm.
+
+import { color, element, make, say, the } from "./dom.js";
+import { age, number } from "./format.js";
+import { before } from "./series.js";
+
+/**
+ * @typedef {{t: number, value: number | null, unit: string | null, label: string | null, format: string | null, age: number,
+ *   stale: boolean, alarm: string | null}} Value
+ * @typedef {{row: HTMLTableRowElement, name: HTMLButtonElement, value: HTMLElement, unit: HTMLElement, age: HTMLElement,
+ *   spark: HTMLCanvasElement, alarm: HTMLElement, t: number, isStale: boolean}} Row
+ */
+
+const SPARK_SECONDS = 600;
+
+export class Values {
+  /** @param {(name: string) => void} onChoose */
+  constructor(onChoose) {
+    this.onChoose = onChoose;
+    /** @type {Map<string, Row>} */
+    this.rows = new Map();
+    /** @type {Map<string, {t: number[], v: (number | null)[]}>} */
+    this.histories = new Map();
+    this.body = element("values-rows");
+    this.filter = the("filter", HTMLInputElement);
+    this.filter.addEventListener("input", () => this.sieve());
+  }
+
+  /** @param {Record<string, Value>} values @param {[string, string][]} nonfinite */
+  show(values, nonfinite) {
+    const words = new Map(nonfinite);
+    element("values-none").hidden = Object.keys(values).length > 0;
+    for (const [name, one] of Object.entries(values)) {
+      const row = this.rows.get(name) ?? this.add(name);
+      say(row.name, one.label ?? name);
+      row.name.title = one.label ? `${name}: ${one.label}` : name;
+      say(row.value, one.value === null ? (words.get(name) ?? "–") : number(one.value, one.format));
+      say(row.unit, one.unit ?? "");
+      row.t = one.t;
+      row.isStale = one.stale;
+      row.row.className = `${one.stale ? "stale" : ""} ${one.alarm ?? ""}`;
+      say(row.alarm, one.stale ? "no fresh value" : (one.alarm ?? ""));
+    }
+  }
+
+  /**
+   * Let the ages grow.
+   * @param {number} now session time
+   * @param {boolean} live
+   */
+  tick(now, live) {
+    for (const row of this.rows.values()) say(row.age, live ? age(Math.max(0, now - row.t)) : "");
+  }
+
+  /** @param {string} name @returns {Row} */
+  add(name) {
+    const choose = make("button", { type: "button", class: "plain" }, name);
+    choose.addEventListener("click", () => this.onChoose(name));
+    const [value, unit, old, alarm] = ["number value", "unit", "number age", "alarm"].map((kind) => make("td", { class: kind }));
+    const spark = make("canvas", { width: "168", height: "44", "aria-hidden": "true" });
+    const row = make("tr", { "data-name": name }, make("td", { class: "name" }, choose), value, unit, old, make("td", { class: "spark" }, spark), alarm);
+    const made = { row, name: choose, value, unit, age: old, spark, alarm, t: 0, isStale: false };
+    this.rows.set(name, made);
+    this.body.append(row);
+    this.sieve();
+    return made;
+  }
+
+  sieve() {
+    const wanted = this.filter.value.trim().toLowerCase();
+    for (const [name, row] of this.rows) {
+      row.row.hidden = wanted !== "" && !`${name} ${row.name.textContent}`.toLowerCase().includes(wanted);
+    }
+  }
+
+  /** @param {Set<string>} names in the plot that the user has chosen */
+  mark(names) {
+    for (const [name, row] of this.rows) {
+      row.name.classList.toggle("plotted", names.has(name));
+      row.name.setAttribute("aria-pressed", String(names.has(name)));
+    }
+  }
+
+  /** @param {Record<string, import("./series.js").Received>} series what came for the sparklines @param {boolean} anew */
+  remember(series, anew) {
+    for (const [name, received] of Object.entries(series)) {
+      const known = anew ? undefined : this.histories.get(name);
+      const history = known ?? { t: [], v: [] };
+      const last = history.t.length ? history.t[history.t.length - 1] : -Infinity;
+      received.t.forEach((t, i) => {
+        if (t > last && (anew || t - (history.t.at(-1) ?? -Infinity) >= SPARK_SECONDS / 120)) {
+          history.t.push(t);
+          history.v.push((received.v ?? [])[i]);
+        }
+      });
+      this.histories.set(name, history);
+    }
+  }
+
+  /** @param {number} now @param {number} started what is before is not shown */
+  drawSparks(now, started) {
+    const span = Math.max(30, Math.min(SPARK_SECONDS, now - started));
+    const ink = color("--accent");
+    for (const [name, row] of this.rows) {
+      const history = this.histories.get(name);
+      if (history && !row.row.hidden && row.spark.offsetParent) draw(row.spark, history, now, span, ink);
+    }
+  }
+}
+
+/** @param {HTMLCanvasElement} canvas @param {{t: number[], v: (number | null)[]}} history @param {number} now
+ * @param {number} span @param {string} ink */
+function draw(canvas, history, now, span, ink) {
+  const from = now - span;
+  const first = before(history.t, from);
+  if (first > 100) {
+    history.t.splice(0, first);
+    history.v.splice(0, first);
+  }
+  const seen = history.v.filter((v, i) => v !== null && history.t[i] >= from).map(Number);
+  const pen = canvas.getContext("2d");
+  if (!pen) return;
+  pen.clearRect(0, 0, canvas.width, canvas.height);
+  if (!seen.length) return;
+  const low = Math.min(...seen);
+  const high = Math.max(...seen);
+  pen.strokeStyle = ink;
+  pen.lineWidth = 2.5;
+  pen.beginPath();
+  let open = false;
+  history.t.forEach((t, i) => {
+    const v = history.v[i];
+    if (t < from || v === null) {
+      open = false;
+      return;
+    }
+    const x = ((t - from) / span) * (canvas.width - 4) + 2;
+    const y = high > low ? canvas.height - 5 - ((v - low) / (high - low)) * (canvas.height - 10) : canvas.height / 2;
+    if (open) pen.lineTo(x, y);
+    else pen.moveTo(x, y);
+    open = true;
+  });
+  pen.stroke();
+}
