@@ -12,6 +12,8 @@
     │   └── NewerFormatError
     ├── TaskError (RuntimeError)                          1
     ├── DeviceError (RuntimeError)                        3
+    │   ├── DeviceOpenError
+    │   └── DeviceTimeoutError (TimeoutError)
     └── RemoteError (ConnectionError)                     3
 
 Each also inherits the builtin that existing scripts catch. A message says what happened, where,
@@ -21,6 +23,7 @@ and what to do about it.
 from __future__ import annotations
 
 import difflib
+import itertools
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -30,6 +33,8 @@ __all__ = [
     "ConfigError",
     "DamagedFileError",
     "DeviceError",
+    "DeviceOpenError",
+    "DeviceTimeoutError",
     "NewerFormatError",
     "NotFoundError",
     "PymanipError",
@@ -102,6 +107,14 @@ class DeviceError(PymanipError, RuntimeError):
     exit_code = 3
 
 
+class DeviceOpenError(DeviceError):
+    """An instrument that the experiment needs could not be opened."""
+
+
+class DeviceTimeoutError(DeviceError, TimeoutError):
+    """An instrument did not answer in time; the message says which call, and how long."""
+
+
 class RemoteError(PymanipError, ConnectionError):
     """A session on another computer did not answer as expected."""
 
@@ -112,17 +125,30 @@ def run_exit_code(error: BaseException) -> int:
     """Return what a run exits with that `error` ended.
 
     Exit code 2 is for what is found before a run begins: a task that makes a wrong call, or asks
-    for a name that is not there, failed (1). So did one that met an `OSError` of its own.
+    for a name that is not there, failed (1). So did one that met an `OSError` of its own, or whose
+    instrument failed: exit code 3 is for instruments that cannot be opened.
     """
     if isinstance(error, (UsageError, ConfigError, NotFoundError)):
+        return 1
+    if isinstance(error, DeviceError) and not isinstance(error, DeviceOpenError):
         return 1
     return error.exit_code if isinstance(error, PymanipError) else 1
 
 
+#: Beyond, looking for what is near takes longer than a person waits.
+_MAX_CANDIDATES = 1000
+_MAX_WORD = 100
+
+
 def nearest(word: str, candidates: Iterable[str], n: int = 3) -> list[str]:
-    """Return the candidates that look most like `word`, best first, at most `n`."""
+    """Return the candidates that look most like `word`, best first, at most `n`.
+
+    Of very many candidates only the first 1000 are looked at; a very long word is like no other.
+    """
+    if len(word) > _MAX_WORD:
+        return []
     folded: dict[str, str] = {}
-    for candidate in candidates:
+    for candidate in itertools.islice(candidates, _MAX_CANDIDATES):
         folded.setdefault(candidate.casefold(), candidate)
     close = difflib.get_close_matches(word.casefold(), folded, n=n, cutoff=0.6)
     return [folded[key] for key in close]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,14 +15,17 @@ __all__ = [
     "OPEN_BLOCK",
     "WRITTEN",
     "is_secret",
+    "known_secrets",
     "masked_arguments",
     "masked_assignment",
     "masked_diff",
     "masked_source",
+    "starred",
 ]
 
 MASK = "***"
-_SECRET = re.compile(r"pass(?:word|phrase)|token|secret|api[-_]?key", re.IGNORECASE)
+# "passw" also takes passwd, and the slip passwrod.
+_SECRET = re.compile(r"passw|passphrase|token|secret|api[-_]?key", re.IGNORECASE)
 #: What looks like a secret and its value where no tree tells: in comments, in a file that cannot be read.
 WRITTEN = re.compile(
     rf"(?:{_SECRET.pattern})[^\s:=,{{}}\[\]]*?[\"']?\s*[:=][ \t]*(\S.*)", re.IGNORECASE
@@ -29,11 +34,63 @@ WRITTEN = re.compile(
 OPEN_BLOCK = re.compile(rf"\s*(?:- +)*[\"']?[^\s:#]*(?:{_SECRET.pattern})[^:#]*:", re.IGNORECASE)
 _LITERAL = re.compile(r"([rbuf]{0,2})(\"{3}|'{3}|[\"'])((?:\\.|(?!\2).)*)(?:\2|$)", re.IGNORECASE)
 _FILE = re.compile(r"\+\+\+ (.*)")
+#: Shorter secrets, and these, would take away half of what is to be read.
+_MIN_LENGTH = 4
+#: Shorter ones are only recognised where they are no part of a longer word.
+_ALONE_BELOW = 8
+_MIN_LINE = 8
+_PLAIN_WORDS = {"true", "false", "none", "null"}
+#: The secrets of the experiments of this process, and how many know each.
+_known: Counter[str] = Counter()
+_longest_first: list[str] = []
 
 
 def is_secret(path: Sequence[object]) -> bool:
     """Tell whether a value under these keys must not be shown."""
     return any(_SECRET.search(str(part)) for part in path)
+
+
+@contextmanager
+def known_secrets(values: Iterable[str]) -> Iterator[None]:
+    """Let :func:`starred` know the values of secrets within the context.
+
+    They stay known after an error, whose message and traceback are still to be shown.
+    """
+    found = set(_recognisable(values))
+    _change(found, 1)
+    yield
+    _change(found, -1)
+
+
+def _change(secrets: set[str], by: int) -> None:
+    for secret in secrets:
+        _known[secret] += by
+        if not _known[secret]:
+            del _known[secret]
+    _longest_first[:] = sorted(_known, key=len, reverse=True)
+
+
+def starred(text: str) -> str:
+    """Return `text` with ``***`` in place of each known secret, wherever it came from."""
+    for secret in tuple(_longest_first):
+        if secret in text and len(secret) < _ALONE_BELOW:
+            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", MASK, text)
+        elif secret in text:
+            text = text.replace(secret, MASK)
+    return text
+
+
+def _recognisable(values: Iterable[str]) -> Iterator[str]:
+    for value in values:
+        text = value.strip()
+        if len(text) >= _MIN_LENGTH and text.lower() not in _PLAIN_WORDS:
+            yield text
+            if repr(text)[1:-1] != text:
+                yield repr(text)[1:-1]
+        if "\n" in text:
+            yield from (
+                line for line in map(str.strip, text.splitlines()) if len(line) >= _MIN_LINE
+            )
 
 
 def masked_assignment(text: str) -> str:

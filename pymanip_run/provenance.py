@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from pymanip_run.core.context import boot_id
-from pymanip_run.masking import masked_arguments, masked_diff
+from pymanip_run.masking import masked_arguments, masked_diff, masked_source, starred
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["attributes", "git_state", "packages", "texts"]
 
 GIT_SECONDS = 2.0
-MAX_DIFF = 1 << 20
+MAX_DIFF = MAX_SOURCE = 1 << 20
+#: Files that a commit should hold; that they are in none is worth knowing.
+CODE = ("*.py", "*.yaml", "*.yml")
+MAX_UNTRACKED = 100
 
 
 def attributes() -> dict[str, Any]:
@@ -35,21 +38,32 @@ def attributes() -> dict[str, Any]:
     return found
 
 
-def texts(folder: Path | None) -> dict[str, str]:
+def texts(folder: Path | None, script: Path | None = None) -> dict[str, str]:
     """Return the texts stored with a run, without secrets.
 
     Parameters
     ----------
     folder
         Where the user's code is, for its git state; None when there is none.
+    script
+        The user's script, which is kept as ``module``; None where an experiment file has one of its own.
     """
     found = {
-        "argv": json.dumps(masked_arguments(sys.argv), ensure_ascii=False),
+        "argv": json.dumps(list(map(starred, masked_arguments(sys.argv))), ensure_ascii=False),
         "packages": json.dumps(packages()),
     }
     if folder is not None:
         found |= git_state(folder)
+    if script is not None and (source := _source(script)):
+        found["module"] = starred(masked_source(source))
     return found
+
+
+def _source(script: Path) -> str:
+    try:
+        return script.read_text(encoding="utf-8")[:MAX_SOURCE]
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def packages() -> dict[str, str]:
@@ -58,13 +72,17 @@ def packages() -> dict[str, str]:
     for name, module in sorted(sys.modules.items()):
         # From the namespace: asking a lazy module for an attribute would import half a library.
         version = getattr(module, "__dict__", {}).get("__version__")
-        if "." not in name and not name.startswith("_") and isinstance(version, str):
+        foreign = name not in sys.stdlib_module_names and not name.startswith("_")
+        if "." not in name and foreign and isinstance(version, str):
             found[name] = version
     return found
 
 
 def git_state(folder: Path) -> dict[str, str]:
-    """Return commit and uncommitted changes of the repository around `folder`, nothing outside one."""
+    """Return commit, uncommitted changes and untracked code of the repository around `folder`.
+
+    Nothing outside of a repository.
+    """
     commit = _git(folder, "rev-parse", "HEAD")
     if commit is None:
         return {}
@@ -72,7 +90,10 @@ def git_state(folder: Path) -> dict[str, str]:
     diff = _git(folder, "diff", "HEAD", "--no-ext-diff", "--no-textconv", "--no-color", "--", ".")
     if diff:
         cut = diff if len(diff) <= MAX_DIFF else diff[:MAX_DIFF] + "\n(cut)\n"
-        found["git_diff"] = masked_diff(cut)
+        found["git_diff"] = starred(masked_diff(cut))
+    others = _git(folder, "ls-files", "--others", "--exclude-standard", "--", *CODE)
+    if others:
+        found["git_untracked"] = "\n".join(others.splitlines()[:MAX_UNTRACKED])
     return found
 
 

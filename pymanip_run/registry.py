@@ -10,19 +10,31 @@ import json
 import logging
 import os
 import socket
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 from pymanip_run.clock import SYSTEM
-from pymanip_run.core.context import boot_id
+from pymanip_run.core.context import boot_id, process_start
+from pymanip_run.masking import starred
 
-__all__ = ["RegisteredRun", "Registration", "registered_runs", "state_folder"]
+__all__ = [
+    "RegisteredRun",
+    "Registration",
+    "made_safe",
+    "registered_runs",
+    "state_folder",
+    "unsafe_run",
+]
 
 logger = logging.getLogger(__name__)
 
 KEPT = 200
+#: With those whose end, or whose safe state, is not known.
+KEPT_AT_MOST = 600
+PROC = Path("/proc/self")
 
 
 @dataclass(frozen=True)
@@ -38,24 +50,48 @@ class RegisteredRun:
     exit_code: int | None = None
     exit_reason: str | None = None
     port: int | None = None
-    #: Outcome of the safe-state actions: "done", "failed", None when there were none or not yet.
+    #: The address of its dashboard.
+    url: str | None = None
+    #: Of the safe-state actions: "pending" while they are to be run, then "done" or "failed"; None without any.
     safe_state: str | None = None
+    #: Whether its devices only stood for the instruments.
+    simulated: bool = False
     boot_id: str | None = None
+    #: When its process began, see `process_start`.
+    process_start: int | None = None
+    #: The socket on which it listens, None where it could not have one.
+    control: str | None = None
+    title: str | None = None
 
     @property
     def is_running(self) -> bool:
-        """Whether its process is alive."""
-        if self.stop is not None or self.host != socket.gethostname():
-            return False
-        if self.boot_id not in (None, boot_id()):
+        """Whether it has not ended and its process is alive."""
+        return self.stop is None and self.is_alive
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its process is alive, also after the end of the run."""
+        if not self.is_here or self.boot_id not in (None, boot_id()):
             return False  # another process may have its pid since the computer was started again
+        if self.process_start is not None and PROC.is_dir():
+            return process_start(self.pid) == self.process_start
         try:
             os.kill(self.pid, 0)
-        except ProcessLookupError:
+        except (ProcessLookupError, PermissionError):  # a process of somebody else has its pid
             return False
-        except PermissionError:
-            return True
         return True
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is of this computer; a home on the network holds those of others too."""
+        return self.host == socket.gethostname()
+
+    @property
+    def state(self) -> Literal["running", "ended", "lost"]:
+        """Whether it runs, has ended in order, or is gone without a word (killed, or power lost)."""
+        if self.stop is not None:
+            return "ended"
+        return "running" if self.is_running else "lost"
 
 
 def state_folder() -> Path:
@@ -80,6 +116,16 @@ class Registration:
             logger.debug("the run cannot be registered: %s", error)
         self._write()
 
+    @property
+    def run(self) -> RegisteredRun:
+        """What is noted of the run."""
+        return self._run
+
+    @property
+    def path(self) -> Path | None:
+        """Its file, None where it has none."""
+        return self._path
+
     def update(self, **changes: Any) -> None:
         """Set fields of the run."""
         self._run = replace(self._run, **changes)
@@ -87,40 +133,100 @@ class Registration:
 
     def finish(self, exit_code: int, reason: str) -> None:
         """Note the end of the run."""
-        self.update(stop=SYSTEM.time(), exit_code=exit_code, exit_reason=reason)
+        self.update(stop=SYSTEM.time(), exit_code=exit_code, exit_reason=starred(reason))
 
     def _write(self) -> None:
         if self._path is None:
             return
-        part = self._path.with_suffix(".part")
         try:
-            part.write_text(json.dumps(asdict(self._run)), encoding="utf-8")
-            part.replace(self._path)
+            _store(self._path, self._run)
         except OSError as error:
             logger.debug("the run cannot be registered: %s", error)
 
 
 def registered_runs() -> list[RegisteredRun]:
     """Return the known runs, the latest first; files that are none are passed over."""
-    runs = []
     try:
         paths = sorted(state_folder().glob("*.json"), reverse=True)
     except (OSError, RuntimeError):
         return []
-    for path in paths:
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            known = {
-                field.name: content[field.name]
-                for field in fields(RegisteredRun)
-                if field.name in content
-            }
-            runs.append(RegisteredRun(**known))
-        except (OSError, ValueError, TypeError):
-            continue
+    runs = filter(None, map(_read, paths))
     return sorted(runs, key=lambda run: run.start, reverse=True)
 
 
+def unsafe_run(experiment: str, session: str = "") -> RegisteredRun | None:
+    """Return the last run of an experiment, or of a session, if it left its instruments in an unknown state.
+
+    That is one that is gone without a word, or whose safe actions failed or were not run. Runs with
+    simulated instruments tell nothing.
+    """
+    for run in registered_runs():
+        if _concerns(run, experiment, session):
+            if run.is_running:
+                return None  # it has the instruments now, and has seen to what was before it
+            gone = run.state == "lost" and run.safe_state != "done"
+            return run if gone or run.safe_state in ("pending", "failed") else None
+    return None
+
+
+def made_safe(experiment: str, session: str = "") -> None:
+    """Note that the instruments of an experiment are safe now, whatever its last run left."""
+    for path in sorted(state_folder().glob("*.json")):
+        run = _read(path)
+        if run is None or run.is_running or run.safe_state == "done":
+            continue
+        if _concerns(run, experiment, session):
+            with suppress(OSError):
+                _store(path, replace(run, safe_state="done"))
+
+
+def _concerns(run: RegisteredRun, experiment: str, session: str) -> bool:
+    same = run.experiment == experiment or (bool(session) and run.session == session)
+    return same and run.is_here and not run.simulated
+
+
+def _store(path: Path, run: RegisteredRun) -> None:
+    """Write a run's file in one step, and to disk: after a power cut the next start must know of the run."""
+    part = path.with_suffix(".part")
+    with part.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(asdict(run)))
+        file.flush()
+        os.fdatasync(file.fileno())
+    part.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _read(path: Path) -> RegisteredRun | None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        known = {f.name: content[f.name] for f in fields(RegisteredRun) if f.name in content}
+        run = RegisteredRun(**known)
+        float(run.start), int(run.pid), str.encode(run.session)
+    except (OSError, ValueError, TypeError):
+        return None
+    return run
+
+
 def _remove_old(folder: Path) -> None:
-    for path in sorted(folder.glob("*.json"))[:-KEPT]:
-        path.unlink(missing_ok=True)
+    """Remove the oldest files, but none that is needed, and sockets without a run."""
+    paths = sorted(folder.glob("*.json"))
+    for age, path in enumerate(reversed(paths[:-KEPT])):
+        run = _read(path)
+        many = age >= KEPT_AT_MOST - KEPT
+        if run is None or not (run.is_running or (_is_unfinished(run) and not many)):
+            path.unlink(missing_ok=True)
+    for path in folder.glob("*.sock"):
+        run = _read(path.with_suffix(".json"))
+        if run is None or (run.is_here and not run.is_running):
+            path.unlink(missing_ok=True)
+
+
+def _is_unfinished(run: RegisteredRun) -> bool:
+    """Whether it may be going on elsewhere, or has left instruments that the next start has to make safe."""
+    if run.stop is None and (run.experiment is not None or not run.is_here):
+        return run.safe_state != "done"
+    return run.safe_state in ("pending", "failed")
