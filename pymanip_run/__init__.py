@@ -15,6 +15,8 @@ if TYPE_CHECKING:
         ConfigError,
         DamagedFileError,
         DeviceError,
+        DeviceOpenError,
+        DeviceTimeoutError,
         NewerFormatError,
         NotFoundError,
         PymanipError,
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
         TaskError,
         UsageError,
     )
+    from pymanip_run.observe import RemoteObserver
     from pymanip_run.records import Series
     from pymanip_run.runtime.schedule import every
     from pymanip_run.session import AsyncSession, SavedAsyncSession
@@ -35,10 +38,13 @@ __all__ = [
     "ConfigError",
     "DamagedFileError",
     "DeviceError",
+    "DeviceOpenError",
+    "DeviceTimeoutError",
     "NewerFormatError",
     "NotFoundError",
     "PymanipError",
     "RemoteError",
+    "RemoteObserver",
     "SavedAsyncSession",
     "Series",
     "SessionLockedError",
@@ -53,6 +59,7 @@ _import = importer(
     __name__,
     {
         "AsyncSession": "session",
+        "RemoteObserver": "observe",
         "SavedAsyncSession": "session",
         "Series": "records",
         "every": "runtime.schedule",
@@ -61,7 +68,7 @@ _import = importer(
 )
 
 #: Published names whose part is not there yet.
-_LATER = {"RemoteObserver": "watching from another computer", "Sessions": "folders of sessions"}
+_LATER = {"Sessions": "folders of sessions"}
 
 
 def __getattr__(name: str) -> Any:

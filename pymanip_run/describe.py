@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
+
+from pymanip_run.records.plain import finite, plain
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -52,22 +53,6 @@ def describe(view: SessionView, file: str | None, names: Collection[str] = ()) -
 def is_healthy(events: list[Event]) -> bool:
     """Return whether nothing of the session was ever lost to damage."""
     return not any(event.kind == "damage" for event in events)
-
-
-def finite(value: float | None) -> float | None:
-    """Return the value, None in the place of NaN and infinities, which JSON does not have."""
-    return value if value is not None and math.isfinite(value) else None
-
-
-def plain(value: Any) -> Any:
-    """Return a value with None in the place of every float that is not finite, at any depth."""
-    if isinstance(value, float):
-        return finite(value)
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    return value
 
 
 def _wanted(name: str, names: Collection[str]) -> bool:

@@ -6,10 +6,12 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pymanip_run.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["importer"]
+__all__ = ["importer", "need"]
 
 
 def importer(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
@@ -31,3 +33,25 @@ def importer(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
         return value
 
     return find
+
+
+def need(module: str, extra: str) -> Any:
+    """Return a module that an optional library has.
+
+    Parameters
+    ----------
+    extra
+        What of pymanip-run is to be installed to have it.
+
+    Raises
+    ------
+    UsageError
+        If it is not installed; the message says how to get it.
+    """
+    try:
+        return import_module(module)
+    except ImportError:
+        library = module.partition(".")[0]
+        raise UsageError(
+            f"this needs {library}; install it: pip install 'pymanip-run[{extra}]'"
+        ) from None

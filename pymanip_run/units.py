@@ -5,7 +5,15 @@ from __future__ import annotations
 import math
 import re
 
-__all__ = ["format_clock", "format_duration", "format_size", "parse_duration", "parse_size"]
+__all__ = [
+    "DURATION_PATTERN",
+    "SIZE_PATTERN",
+    "format_clock",
+    "format_duration",
+    "format_size",
+    "parse_duration",
+    "parse_size",
+]
 
 _SECONDS = {
     "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3,
@@ -26,6 +34,14 @@ _PART = re.compile(rf"\s*({_NUMBER})\s*([a-zµ]+)\s*")
 _ISO = re.compile(
     rf"P(?:({_NUMBER})W)?(?:({_NUMBER})D)?(?:T(?:({_NUMBER})H)?(?:({_NUMBER})M)?(?:({_NUMBER})S)?)?"
 )
+
+
+#: Both as regular expressions that JSON Schema knows too.
+DURATION_PATTERN = (
+    rf"^\s*(?:[+-]?{_NUMBER}|(?:{_NUMBER}\s*(?:{'|'.join(sorted(_SECONDS, key=len, reverse=True))})\s*)+"
+    rf"|P(?:[0-9.]+[WD])*(?:T(?:[0-9.]+[HMS])+)?)\s*$"
+)
+SIZE_PATTERN = rf"^\s*{_NUMBER}\s*(?:{'|'.join(unit for unit in _BYTES if unit)})?\s*$"
 
 
 def parse_duration(value: str | float) -> float:

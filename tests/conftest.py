@@ -6,14 +6,22 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 
 import pytest
 
 ON_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
 
-def pytest_configure():
-    """Give child processes signals as from a terminal, where the tests run under nohup or a script's ``&``."""
+def pytest_configure(config):
+    """Keep the real home out of everything, and give child processes signals as from a terminal.
+
+    Modules of tests copy the environment when they are imported: it must be right before. Signals are
+    ignored where the tests run under nohup or a script's ``&``.
+    """
+    state = tempfile.TemporaryDirectory(prefix="pymanip-run-state-", ignore_cleanup_errors=True)
+    config.add_cleanup(state.cleanup)
+    os.environ["XDG_STATE_HOME"] = state.name
     for signum, handler in (
         (signal.SIGINT, signal.default_int_handler),
         (signal.SIGTERM, signal.SIG_DFL),

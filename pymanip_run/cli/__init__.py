@@ -6,6 +6,7 @@ Nothing heavy is imported here: ``--help`` and ``--version`` must be there at on
 # ruff: noqa: PLC0415 - heavy modules are imported where they are used, --help must not wait for them
 from __future__ import annotations
 
+import os
 import sys
 
 __all__ = ["main", "main_export", "main_inspect", "main_observe"]
@@ -13,9 +14,13 @@ __all__ = ["main", "main_export", "main_inspect", "main_observe"]
 
 def main() -> None:
     """Run ``pymanip-run``."""
-    from pymanip_run.cli.app import build, prefixed
+    from pymanip_run.cli.app import COMMANDS, build, looks_like_a_file, prefixed
     from pymanip_run.cli.outcome import leave
 
+    if "_PYMANIP_RUN_COMPLETE" in os.environ:
+        from pymanip_run.cli.complete import with_run
+
+        with_run(os.environ, lambda word: word not in COMMANDS and looks_like_a_file(word))
     leave(build(), "pymanip-run", prefixed(sys.argv[1:]))
 
 

@@ -10,7 +10,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import typer.core
 
-from pymanip_run.cli import export, inspect, maintain, observe, run
+from pymanip_run.cli import (
+    check,
+    control,
+    convert,
+    doctor,
+    export,
+    inspect,
+    maintain,
+    new,
+    observe,
+    opening,
+    run,
+    safe,
+    schema,
+    status,
+    tokens,
+)
 from pymanip_run.cli.outcome import leave_now
 from pymanip_run.errors import nearest
 
@@ -21,28 +37,45 @@ __all__ = ["build", "build_one", "prefixed"]
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "run": run.run,
+    "check": check.check,
+    "safe": safe.safe,
+    "new": new.new,
     "inspect": inspect.inspect,
     "export": export.export,
+    "status": status.status,
+    "note": control.note,
+    "stop": control.stop,
+    "open": opening.open_dashboard,
     "recover": maintain.recover,
     "compact": maintain.compact,
+    "convert": convert.convert,
+    "token": tokens.token,
+    "doctor": doctor.doctor,
+    "schema": schema.schema,
     "observe": observe.observe,
 }
-HIDDEN = {"observe"}
+#: One line each, that fits beside the name on a terminal of 80 columns.
+IN_SHORT = {
+    "run": "Run an experiment: measure, store, show, stop safely.",
+    "check": "Check an experiment file, and forecast a run of it.",
+    "safe": "Bring the instruments of an experiment into their safe state.",
+    "new": "Write an experiment to begin with, that runs as it is.",
+    "inspect": "Show what is in a session, also while it is running.",
+    "export": "Write a session for other programs.",
+    "status": "Show which runs are going on, and how the last ones ended.",
+    "note": "Write a remark into a running session.",
+    "stop": "End a running session as its first Ctrl-C would.",
+    "open": "Open the dashboard of a running session, or of a finished one.",
+    "observe": "Watch a session that runs on another computer.",
+    "token": "Print what lets a browser into the dashboards.",
+    "recover": "Bring into a session what a crash left beside it.",
+    "compact": "Rewrite a finished session smaller.",
+    "convert": "Make a session of an old one of pymanip.",
+    "doctor": "Say whether this computer is fit for a long measurement.",
+    "schema": "Print the JSON Schema of the experiment file, for editors.",
+}
 #: Commands that later versions have.
-LATER = (
-    "check",
-    "convert",
-    "doctor",
-    "new",
-    "note",
-    "open",
-    "report",
-    "safe",
-    "schema",
-    "status",
-    "stop",
-    "token",
-)
+LATER = ("report",)
 EXPERIMENT_SUFFIXES = (".yaml", ".yml")
 SESSION_SUFFIXES = (".h5", ".hdf5")
 GROUP_OPTIONS = ("--help", "--version", "--install-completion", "--show-completion")
@@ -51,13 +84,13 @@ FIRST_CONTACT = """\
 pymanip-run runs laboratory experiments: it opens the instruments, runs your tasks for
 hours or months, stores everything in one HDF5 file, and stops safely.
 
-  pymanip-run experiment.yaml            run an experiment (Ctrl-C stops it calmly)
-  pymanip-run experiment.yaml --for 30s  the same for half a minute
-  pymanip-inspect session.h5             what is in its file, also while it is running
-  pymanip-export session.h5 --to csv     the logged variables as a table
+  pymanip-run new my_experiment                          an experiment to begin with
+  pymanip-run my_experiment/experiment.yaml --for 30s    run it; Ctrl-C ends it calmly
+  pymanip-inspect my_experiment/session.h5               look into its file, at any time
+  pymanip-run status                                     what runs on this computer
 
-Two lines make an experiment.yaml:   module: tasks.py   and   tasks: [my_coroutine]
-Examples are in sample_experiments/, everything else in docs/ and under --help."""
+All commands: pymanip-run --help. Is this computer fit for it: pymanip-run doctor.
+Documentation is in docs/ of the project, more experiments in sample_experiments/."""
 
 
 def looks_like_a_file(word: str) -> bool:
@@ -86,17 +119,24 @@ def prefixed(arguments: Sequence[str]) -> list[str]:
 class Group(typer.core.TyperGroup):
     """The commands; an unknown one is answered with the nearest, and with a line that would work."""
 
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """Complete a command, or an experiment file as the first word."""
+        file = self.commands["run"].params[0]
+        return super().shell_complete(ctx, incomplete) + file.shell_complete(ctx, incomplete)
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command of the first word."""
         word = args[0]
         if word in self.commands or word.startswith("-"):
             return super().resolve_command(ctx, args)
-        known = [name for name in self.commands if name not in HIDDEN]
+        known = list(self.commands)
         for suffix in EXPERIMENT_SUFFIXES:
             if Path(word + suffix).is_file():
                 ctx.fail(
                     f"no such command or file {word!r}; did you mean the file?  pymanip-run {word}{suffix}"
                 )
+            if (inside := Path(word, f"experiment{suffix}")).is_file():
+                ctx.fail(f"{word} is a folder; did you mean its experiment?  pymanip-run {inside}")
         if word in LATER:
             ctx.fail(
                 f"{word!r} is not available in this version; the commands are {', '.join(known)}"
@@ -116,7 +156,7 @@ def build() -> typer.Typer:
     app = _typer(Group, add_completion=True)
     app.callback(invoke_without_command=True)(_callback)
     for name, function in COMMANDS.items():
-        app.command(name, hidden=name in HIDDEN)(function)
+        app.command(name, short_help=IN_SHORT.get(name))(function)
     return app
 
 

@@ -3,6 +3,7 @@
 # ruff: noqa: PLC0415 - heavy modules are imported where they are used, --help must not wait for them
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,11 +15,22 @@ if TYPE_CHECKING:
 
     from pymanip_run.core.view import SessionView
 
-__all__ = ["found", "opened"]
+__all__ = ["as_typed", "found", "opened", "refuse_old"]
 
 SUFFIXES = (".h5", ".hdf5", ".db")
+#: How every HDF5 file begins.
+HDF5 = b"\x89HDF\r\n\x1a\n"
 #: Commands that have a script of their own.
 SCRIPTS = {"inspect", "export", "observe"}
+#: Commands that read sessions of pymanip too.
+READING = {"inspect", "export", "convert"}
+SQLITE = b"SQLite format 3"
+
+
+def as_typed(path: Path | str) -> str:
+    """Return a path as one would type it here."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("../..") else relative
 
 
 def found(name: str, command: str) -> Path:
@@ -33,8 +45,14 @@ def found(name: str, command: str) -> Path:
     """
     typed = f"pymanip-{command}" if command in SCRIPTS else f"pymanip-run {command}"
     path = Path(name)
-    for candidate in (path, path.with_name(f"{path.name}.h5") if path.name else path):
+    suffixes = ("", ".h5", ".db") if command in READING else ("", ".h5")
+    for candidate in [
+        path.with_name(path.name + suffix) if path.name else path for suffix in suffixes
+    ]:
         if candidate.is_file():
+            _refuse_experiment(candidate, command)
+            if command not in READING:
+                refuse_old(candidate)
             return candidate
     if path.is_dir():
         inside = sorted(p.name for p in path.iterdir() if p.suffix in SUFFIXES)
@@ -44,6 +62,34 @@ def found(name: str, command: str) -> Path:
     if path.exists():
         raise DamagedFileError(f"{name} is no session: it is no regular file")
     raise UsageError(f"there is no file {name}{_near(path, typed)}")
+
+
+def _refuse_experiment(path: Path, command: str) -> None:
+    if path.suffix.lower() in (".yaml", ".yml"):
+        raise UsageError(
+            f"{path} is an experiment file, and {command} needs a session. To run it, or to check it:\n"
+            f"  pymanip-run {path}\n  pymanip-run check {path}"
+        )
+
+
+def refuse_old(path: Path) -> None:
+    """Refuse a session of pymanip where one of ours is needed.
+
+    Raises
+    ------
+    UsageError
+        If it is one, with the command that makes a session file of it.
+    """
+    try:
+        with path.open("rb") as file:
+            is_old = file.read(len(SQLITE)) == SQLITE
+    except OSError:
+        return  # which is said by who reads it
+    if is_old:
+        raise UsageError(
+            f"{path} is a session of pymanip, which is only read. First make a session file of it:\n"
+            f"  pymanip-run convert {path} {path.with_suffix('.h5')}"
+        )
 
 
 def _near(path: Path, typed: str) -> str:
@@ -64,10 +110,29 @@ def opened(path: Path) -> Iterator[SessionView]:
     """Open a session for reading, also while a run is writing it."""
     # What a SavedAsyncSession is, without the import of all that can run one.
     from pymanip_run.core.view import SessionView
-    from pymanip_run.storage.snapshot import SnapshotStore
+    from pymanip_run.storage.reading import open_store
 
-    store = SnapshotStore(path.absolute())
+    try:
+        store = open_store(path.absolute())
+    except DamagedFileError as error:
+        raise DamagedFileError(f"{error}{_cure(path)}") from error
     try:
         yield SessionView(store, path.stem)
     finally:
         store.close()
+
+
+def _cure(path: Path) -> str:
+    """Return how to look into a file that cannot be read as a session."""
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(len(HDF5))
+    except OSError:
+        return ""
+    if beginning.startswith(SQLITE[: len(HDF5)]):
+        return ""
+    if beginning == HDF5:
+        return f"; what any HDF5 file holds is shown by  h5dump -H {path}"
+    return (
+        "; a session ends in .h5, and is made by  pymanip-run EXPERIMENT.yaml" if beginning else ""
+    )

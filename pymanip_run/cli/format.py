@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-import socket
 import unicodedata
 from typing import TYPE_CHECKING
 
+from pymanip_run.cli.origin import code_of
+from pymanip_run.cli.reasons import WITHOUT_A_WORD, end_in_words
 from pymanip_run.clock import iso_local
 from pymanip_run.describe import is_healthy
 from pymanip_run.livetable.text import event_line, grouped, inert
@@ -53,9 +54,10 @@ def _identity(
 ) -> list[str]:
     info = view.info()
     health = "healthy" if is_healthy(list(events)) else "DAMAGED, see --events"
-    lines = [
-        f"{inert(path)} · session, format {info.format_version} · {format_size(_size(path))} · {health}"
-    ]
+    kind = f"session, format {info.format_version}"
+    if info.program == "pymanip":
+        kind = f"session of pymanip, version {info.format_version}"
+    lines = [f"{inert(path)} · {kind} · {format_size(_size(path))} · {health}"]
     runs = view.runs()
     parts = [inert(info.title)] if info.title else []
     if not runs:
@@ -68,7 +70,7 @@ def _identity(
         ]
         parts.append(", ".join(inert(x) for x in (runs[-1].host, runs[-1].user) if x))
     lines += _wrapped([part for part in parts if part], width)
-    lines += _origin(runs[-1], width) if runs else []
+    lines += _wrapped(code_of(runs[-1]), width) if runs else []
     return [*lines, ""]
 
 
@@ -98,32 +100,8 @@ def _span(runs: Sequence[Run]) -> str:
 
 def _end(run: Run, *, running: bool) -> str:
     if run.stop is None:
-        return (
-            "running now"
-            if running
-            else "the last run ended without a word (killed, or power lost)"
-        )
-    reason = inert(run.exit_reason or "")
-    return f"failed ({run.exit_code}): {reason}" if run.exit_code else reason
-
-
-def _origin(run: Run, width: int) -> list[str]:
-    """Return the line on code and overrides."""
-    parts = []
-    commit = run.texts.get("git_commit", "").strip()
-    if commit:
-        parts.append(
-            f"git {inert(commit[:12])}" + (" (changed since)" if run.texts.get("git_diff") else "")
-        )
-    parts += [
-        f"--set {inert(line)}" for line in run.texts.get("overrides", "").splitlines() if line
-    ]
-    return _wrapped(parts, width)
-
-
-def is_this_computer(run: Run) -> bool:
-    """Return whether a run was started on the computer we are on."""
-    return run.host in (None, socket.gethostname())
+        return "running now" if running else f"the last run {WITHOUT_A_WORD}"
+    return inert(end_in_words(run.exit_code, run.exit_reason))
 
 
 # -- tables -------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pymanip_run.cli.files import found, opened
+from pymanip_run.cli.complete import names_in_session, readable_sessions
+from pymanip_run.cli.files import found, opened, refuse_old
 from pymanip_run.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,10 +26,19 @@ WIDE = 160
 
 
 def inspect(
-    session: Annotated[str, typer.Argument(metavar="SESSION", help="The session file.")],
+    session: Annotated[
+        str,
+        typer.Argument(
+            metavar="SESSION", help="The session file.", autocompletion=readable_sessions
+        ),
+    ],
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]...", help="Only these variables, parameters, datasets."),
+        typer.Argument(
+            metavar="NAME",
+            help="Only these variables, parameters, datasets.",
+            autocompletion=names_in_session,
+        ),
     ] = None,
     *,
     tail: Annotated[
@@ -36,6 +46,12 @@ def inspect(
         typer.Option("--tail", metavar="N", min=1, help="The last N values of each variable."),
     ] = None,
     events: Annotated[bool, typer.Option("--events", help="All events, one a line.")] = False,
+    config: Annotated[
+        bool,
+        typer.Option(
+            "--config", help="Of each run: experiment file, code, overrides, versions, command."
+        ),
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
     verify: Annotated[
         bool,
@@ -45,12 +61,15 @@ def inspect(
     """Show what is in a session: runs, variables with statistics, parameters, datasets, events."""
     path = found(session, "inspect")
     if verify:
+        refuse_old(path)
         _verify(path)
         return
     with opened(path) as view:
         wanted = tuple(dict.fromkeys(names or ()))
         _check(view, wanted)
-        if json:
+        if config:
+            text = _config(view, path, json=json)
+        elif json:
             text = _json(view, path, wanted, tail)
         elif tail is not None:
             from pymanip_run.cli.format import tail_text
@@ -86,6 +105,16 @@ def _verify(path: Path) -> None:
     _print("\n".join(lines))
     if not result.healthy:
         leave_now(UNSUITABLE_FILE)
+
+
+def _config(view: SessionView, path: Path, *, json: bool) -> str:
+    from json import dumps
+
+    from pymanip_run.cli.origin import config_described, config_text
+
+    if json:
+        return dumps({"file": str(path), "runs": config_described(view.runs())}, indent=2)
+    return config_text(view.runs())
 
 
 def _check(view: SessionView, names: Sequence[str]) -> None:

@@ -5,17 +5,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
 from pymanip_run.errors import ConfigError, PymanipError, StorageError, TaskError
+from pymanip_run.masking import masked_source, starred
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = ["TALK", "Talk", "exit_code_of", "failure_text", "leave", "leave_now", "say"]
 
@@ -29,6 +31,23 @@ class Talk:
     """How much is said on standard error."""
 
     level: int = 0
+    #: What was said before a log of the run was there.
+    early: list[str] = field(default_factory=list)
+    also: Callable[[str], None] | None = None
+
+    def tell_also(self, also: Callable[[str], None] | None) -> None:
+        """Tell the log of a run the same, and what was said so far; None: no more."""
+        self.also = also
+        for text in self.early if also is not None else ():
+            self.note(text)
+        self.early.clear()
+
+    def note(self, text: str) -> None:
+        """Keep what is said for the log of the run."""
+        if self.also is None:
+            self.early.append(text)
+        else:
+            self.also(text)
 
     @property
     def shows_tracebacks(self) -> bool:
@@ -41,8 +60,9 @@ TALK = Talk()
 
 def say(text: str) -> None:
     """Print a message to standard error, unless nobody listens there."""
+    TALK.note(text)
     with contextlib.suppress(OSError, ValueError):
-        print(_inert_lines(text), file=sys.stderr, flush=True)
+        print(_inert_lines(starred(text)), file=sys.stderr, flush=True)
 
 
 def leave_now(code: int) -> NoReturn:
@@ -52,8 +72,13 @@ def leave_now(code: int) -> NoReturn:
 
 def leave(app: typer.Typer, name: str, arguments: Sequence[str]) -> NoReturn:
     """Run the application and exit with its code."""
-    code = _run(app, name, list(arguments))
-    sys.exit(_flushed(code))
+    code = _flushed(_run(app, name, list(arguments)))
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        # All is done: a signal that comes while Python cleans up must not make it look otherwise.
+        signal.signal(signum, lambda *_: os._exit(code))
+    if (stuck := sys.modules.get("pymanip_run.runtime.stuck")) is not None:
+        stuck.leave_with(code)
+    sys.exit(code)
 
 
 def _run(app: typer.Typer, name: str, arguments: list[str]) -> int:
@@ -90,7 +115,7 @@ def failure_text(error: BaseException, *, in_run: bool = False) -> str:
     if TALK.shows_tracebacks:
         import traceback
 
-        return "".join(traceback.format_exception(error)).rstrip()
+        return masked_source("".join(traceback.format_exception(error)).rstrip())
     if isinstance(error, PymanipError):
         placed = in_run and not isinstance(error, UNPLACED) and _from_users_code(error)
     else:
@@ -100,7 +125,7 @@ def failure_text(error: BaseException, *, in_run: bool = False) -> str:
     else:
         from pymanip_run.experiment.modules import users_traceback
 
-        return users_traceback(error)
+        return masked_source(users_traceback(error))
     return "\n".join([text, *getattr(error, "__notes__", [])])
 
 

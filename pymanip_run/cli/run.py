@@ -3,9 +3,7 @@
 # ruff: noqa: PLC0415 - heavy modules are imported where they are used, --help must not wait for them
 from __future__ import annotations
 
-import contextlib
 import math
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,13 +11,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pymanip_run.cli.arguments import experiment_file, seconds_of
+from pymanip_run.cli.complete import choices, experiment_files, session_files
 from pymanip_run.cli.outcome import TALK, failure_text, leave_now, say
 from pymanip_run.errors import UsageError, did_you_mean, run_exit_code
 
 if TYPE_CHECKING:
+    from pymanip_run.cli.watched import WatchedRun
     from pymanip_run.experiment.build import Plan
     from pymanip_run.livetable import Display, Ending, Options
     from pymanip_run.session import AsyncSession
+    from pymanip_run.session.serving import Serving
 
 __all__ = ["run"]
 
@@ -28,7 +30,12 @@ COLORS = {"auto": None, "always": True, "never": False}
 
 
 def run(
-    file: Annotated[str, typer.Argument(metavar="EXPERIMENT.yaml", help="The experiment file.")],
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="EXPERIMENT.yaml", help="The experiment file.", autocompletion=experiment_files
+        ),
+    ],
     *,
     overrides: Annotated[
         list[str] | None,
@@ -42,9 +49,36 @@ def run(
         str | None,
         typer.Option("--for", metavar="DURATION", help="End after this time: 30s, 2h30m, 14d."),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Rehearse: simulated devices, virtual time, a report; writes nothing."
+        ),
+    ] = False,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", metavar="N", help="With --dry-run: the same data every time."),
+    ] = None,
+    simulate: Annotated[
+        bool, typer.Option("--simulate", help="A real run with simulated devices.")
+    ] = False,
+    replay: Annotated[
+        str | None,
+        typer.Option(
+            "--replay",
+            metavar="OLD.h5",
+            help="Feed a recorded session through the alarms, and list what they would have done.",
+            autocompletion=session_files,
+        ),
+    ] = None,
     session: Annotated[
         str | None,
-        typer.Option("--session", metavar="PATH", help="The session file, instead of the file's."),
+        typer.Option(
+            "--session",
+            metavar="PATH",
+            help="The session file, instead of the file's.",
+            autocompletion=session_files,
+        ),
     ] = None,
     new: Annotated[
         bool | None,
@@ -53,7 +87,13 @@ def run(
         ),
     ] = None,
     display: Annotated[
-        str, typer.Option("--display", metavar="|".join(DISPLAYS), help="How the run is shown.")
+        str,
+        typer.Option(
+            "--display",
+            metavar="|".join(DISPLAYS),
+            help="How the run is shown.",
+            autocompletion=choices(*DISPLAYS),
+        ),
     ] = "auto",
     print_every: Annotated[
         str,
@@ -63,10 +103,19 @@ def run(
     ] = "1min",
     json: Annotated[bool, typer.Option("--json", help="The same as --display json.")] = False,
     port: Annotated[
-        int | None, typer.Option("--port", metavar="N", help="Port of the server (later).")
+        int | None,
+        typer.Option("--port", metavar="N", min=0, max=65535, help="Port of the dashboard."),
     ] = None,
     no_server: Annotated[
-        bool, typer.Option("--no-server", help="Open no port (this version never does).")
+        bool, typer.Option("--no-server", help="No dashboard: open no port.")
+    ] = False,
+    share: Annotated[
+        bool,
+        typer.Option("--share", help="Let others in the network see the dashboard, by its link."),
+    ] = False,
+    show_config: Annotated[
+        bool,
+        typer.Option("--show-config", help="Print all values and where each comes from; no run."),
     ] = False,
     verbose: Annotated[
         int, typer.Option("-v", "--verbose", count=True, help="Say more; -vv even more.")
@@ -75,51 +124,120 @@ def run(
         int, typer.Option("-q", "--quiet", count=True, help="Say less; -qq nothing.")
     ] = 0,
     color: Annotated[
-        str, typer.Option("--color", metavar="auto|always|never", help="Colours.")
+        str,
+        typer.Option(
+            "--color",
+            metavar="auto|always|never",
+            help="Colours.",
+            autocompletion=choices(*COLORS),
+        ),
     ] = "auto",
 ) -> None:
     """Run an experiment: open a session, run its tasks, show the values, stop safely.
 
     The first Ctrl-C finishes the present steps, the second cancels them, the third ends at once.
     """
-    del port, no_server
     TALK.level = verbose - quiet
+    if show_config:
+        from pymanip_run.cli.show_config import print_config
+
+        print_config(
+            experiment_file(file), tuple(overrides or ()),
+            duration=duration, session=session, new=new,
+            port=port, no_server=no_server, share=share,
+        )  # fmt: skip
+        return
     options = _options("json" if json else display, print_every, color)
-    seconds = _duration(duration, "--for")
+    seconds = seconds_of(duration, "--for")
     exists = None if new is None else "new" if new else "append"
     chosen = str(Path(session).absolute()) if session else None
+    if dry_run:
+        from pymanip_run.cli.rehearsal import rehearse
+
+        code = rehearse(
+            experiment_file(file), tuple(overrides or ()),
+            duration=seconds, seed=seed, session=chosen, as_json=options.mode == "json",
+        )  # fmt: skip
+        leave_now(code)
+    if seed is not None:
+        raise UsageError(
+            "--seed is for rehearsals, in which nothing else is left to chance:\n"
+            f"  pymanip-run {file} --dry-run --seed {seed}"
+        )
+    if replay is not None:
+        from pymanip_run.cli.replay import replay_session
+
+        leave_now(
+            replay_session(
+                experiment_file(file),
+                tuple(overrides or ()),
+                replay,
+                as_json=options.mode == "json",
+            )
+        )
     from pymanip_run.experiment.build import prepare
 
-    with prepare(_file(file), tuple(overrides or ())) as plan:
-        for warning in plan.loaded.warnings if TALK.level >= 0 else ():
+    with prepare(experiment_file(file), tuple(overrides or ()), simulated=simulate) as plan:
+        warnings = (*plan.loaded.warnings, *plan.loaded.inactive)
+        for warning in warnings if TALK.level >= 0 else ():
             say(f"warning: {warning}")
-        code = _measure(plan, chosen, exists, seconds, options)
+        serving = None if no_server else _port_of(plan, port, share)
+        try:
+            code = _measure(plan, chosen, exists, seconds, options, serving=serving)
+        finally:
+            if serving is not None:
+                serving.close()
     if code:
         leave_now(code)
 
 
+def _port_of(plan: Plan, port: int | None, share: bool) -> Serving:
+    """Open the port of the dashboard, before there is anything else of the run."""
+    from pymanip_run.cli.dashboard import tell
+    from pymanip_run.experiment.serving import server_options
+    from pymanip_run.session.serving import open_server
+
+    return open_server(server_options(plan, port=port, share=share, tell=tell))
+
+
 def _measure(
-    plan: Plan, session: str | None, exists: str | None, duration: float | None, options: Options
+    plan: Plan,
+    session: str | None,
+    exists: str | None,
+    duration: float | None,
+    options: Options,
+    *,
+    serving: Serving | None,
 ) -> int:
     from pymanip_run.cli.logs import logging_to
+    from pymanip_run.cli.signals import outside_the_run
     from pymanip_run.experiment.run import open_session
+    from pymanip_run.session import internals
 
-    with open_session(plan, session, exists) as sesn:
+    opened: list[AsyncSession] = []
+    signals = outside_the_run(lambda: any(internals(sesn).stop.is_set for sesn in opened))
+    with signals, open_session(plan, session, exists) as sesn:
+        opened.append(sesn)
         path = sesn.session_path
-        with logging_to(path.with_suffix(".log") if path else None, TALK.level):
-            code, ending = _watched(plan, sesn, duration, options)
+        log = path.with_suffix(".log") if path else None
+        with logging_to(log, TALK.level, events_shown=options.mode in ("live", "lines")):
+            code, ending = _watched(plan, sesn, duration, options, serving)
             sesn.close()
-    _say_goodbye(replace(ending, file_size=path.stat().st_size) if path else ending)
+            _say_goodbye(replace(ending, file_size=path.stat().st_size) if path else ending)
     return code
 
 
 def _watched(
-    plan: Plan, sesn: AsyncSession, duration: float | None, options: Options
+    plan: Plan,
+    sesn: AsyncSession,
+    duration: float | None,
+    options: Options,
+    serving: Serving | None,
 ) -> tuple[int, Ending]:
     """Run the plan with a display beside it; return the exit code and what is to be said."""
     import asyncio
 
-    from pymanip_run.cli.logs import log_event
+    from pymanip_run.cli.logs import log_event, log_failure
     from pymanip_run.cli.watched import WatchedRun, ending_of
     from pymanip_run.experiment.run import execute
     from pymanip_run.livetable import Display
@@ -141,8 +259,9 @@ def _watched(
     run_options = RunOptions(
         duration=math.inf if duration is None else duration,
         observers=(("display", state.observed_by(display)),),
+        server=serving,
         on_third=lambda _: _leave_at_once(display, state.path),
-        on_hangup=lambda _: display.abandon(),
+        on_hangup=lambda _: display.hung_up(),
     )
     failure: BaseException | None = None
     try:
@@ -155,33 +274,34 @@ def _watched(
         code = _exit_code(stop.exit_code, failure)
         ending = ending_of(sesn, state, code, failure)
         display.close(
-            ending.reason, _summary(sesn, code, ending) if options.mode == "json" else None
+            ending.reason, _summary(sesn, state, code, ending) if options.mode == "json" else None
         )
     if failure is not None and not isinstance(failure, KeyboardInterrupt):
+        log_failure(failure)
         say(failure_text(failure, in_run=True))
     return code, ending
 
 
 def _leave_at_once(display: Display, path: str | None) -> None:
     """Say the last words; in a signal handler, thus without waiting for a terminal that is stuck."""
-    import select
-
+    from pymanip_run.cli.signals import say_at_once
     from pymanip_run.livetable.farewell import quoted
 
     display.restore_terminal()
     look = f": pymanip-inspect {quoted(path)}" if path else ""
-    with contextlib.suppress(OSError, ValueError):
-        if TALK.level > -2 and select.select([], [2], [], 0)[1]:
-            os.write(2, f"\nleft at once; what was stored is safe{look}\n".encode(errors="replace"))
+    say_at_once(f"left at once; what was stored is safe{look}")
 
 
 def _exit_code(asked: int, failure: BaseException | None) -> int:
     if failure is None or asked > 128:
         return asked
-    return 130 if isinstance(failure, KeyboardInterrupt) else run_exit_code(failure)
+    if isinstance(failure, KeyboardInterrupt):
+        return 130
+    # What asked for the stop, an alarm for example, is the cause, and the rest follows from it.
+    return asked if asked > 1 else run_exit_code(failure)
 
 
-def _summary(sesn: AsyncSession, code: int, ending: Ending) -> dict[str, object]:
+def _summary(sesn: AsyncSession, state: WatchedRun, code: int, ending: Ending) -> dict[str, object]:
     from pymanip_run.describe import describe
 
     path = sesn.session_path
@@ -190,6 +310,9 @@ def _summary(sesn: AsyncSession, code: int, ending: Ending) -> dict[str, object]
         "exit_reason": ending.reason,
         "seconds": ending.elapsed,
         "entries": ending.entries,
+        "tasks": {
+            s.name: {"runs": s.runs, "errors": s.errors, "missed": s.missed} for s in state.statuses
+        },
     }
     return {**outcome, **describe(sesn, str(path) if path else None)}
 
@@ -205,19 +328,6 @@ def _say_goodbye(ending: Ending) -> None:
 # -- options ------------------------------------------------------------------------------------
 
 
-def _file(name: str) -> str:
-    if name.lower().endswith((".h5", ".hdf5")) and Path(name).exists():
-        raise UsageError(
-            f"{name} is a session, not an experiment; look into it:\n  pymanip-inspect {name}"
-        )
-    if name.lower().endswith(".py") and Path(name).is_file():
-        raise UsageError(
-            f"{name} is a Python file, not an experiment file; a script runs by itself:  python {name}\n"
-            f"As the module of an experiment it needs a YAML file:  module: {Path(name).name}  and  tasks: [...]"
-        )
-    return name
-
-
 def _options(display: str, print_every: str, color: str) -> Options:
     from pymanip_run.livetable import Options, choose_mode
 
@@ -228,19 +338,5 @@ def _options(display: str, print_every: str, color: str) -> Options:
     if color not in COLORS:
         raise UsageError(f"--color {color!r} is unknown; choose auto, always or never")
     return Options(
-        choose_mode(display), _duration(print_every, "--print-every") or 60.0, COLORS[color]
+        choose_mode(display), seconds_of(print_every, "--print-every") or 60.0, COLORS[color]
     )
-
-
-def _duration(text: str | None, option: str) -> float | None:
-    if text is None:
-        return None
-    from pymanip_run.units import parse_duration
-
-    try:
-        seconds = parse_duration(text)
-    except ValueError as error:
-        raise UsageError(f"{option}: {error}") from None
-    if not seconds:
-        raise UsageError(f"{option} needs a time above 0, for example {option} 30s")
-    return seconds

@@ -7,8 +7,12 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
+from pymanip_run.alarms.actions import STOPPED_BY_ALARM
+from pymanip_run.cli.files import as_typed
+from pymanip_run.cli.reasons import is_by_hand
 from pymanip_run.livetable.farewell import Ending
 from pymanip_run.livetable.state import AlarmState, SweepProgress, TaskProgress
+from pymanip_run.masking import starred
 from pymanip_run.session import AsyncSession, internals
 
 if TYPE_CHECKING:
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
 
     from pymanip_run.livetable import Display
     from pymanip_run.records import DatasetInfo
+    from pymanip_run.runtime.status import TaskStatus
     from pymanip_run.runtime.supervise import Supervisor
 
 __all__ = ["WatchedRun", "ending_of", "shown_path"]
@@ -27,10 +32,7 @@ SIZE_INTERVAL = 2.0
 def shown_path(session: AsyncSession) -> str | None:
     """Return the session file as one would type it here."""
     path = session.session_path
-    if path is None:
-        return None
-    relative = os.path.relpath(path)
-    return str(path) if relative.startswith("../..") else relative
+    return None if path is None else as_typed(path)
 
 
 class WatchedRun:
@@ -55,15 +57,16 @@ class WatchedRun:
         self.duration = duration
         self.started = session.now()
         self.safety = "all safe"
-        self.address: str | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._supervisor: Supervisor | None = None
         self._size: int | None = None
         self._size_read = -SIZE_INTERVAL
 
     def observed_by(self, display: Display) -> Callable[[Supervisor], Coroutine[Any, Any, None]]:
         """Return what starts the display when the run starts, as `RunOptions.observers` wants it."""
 
-        def observer(_: Supervisor) -> Coroutine[Any, Any, None]:
+        def observer(supervisor: Supervisor) -> Coroutine[Any, Any, None]:
+            self._supervisor = supervisor
             self._loop = asyncio.get_running_loop()  # by its clock the tasks are due
             self.started = self.now()
             display.start()
@@ -93,6 +96,11 @@ class WatchedRun:
                 self._size = sum(entry.stat().st_size for entry in names)
         return self._size
 
+    @property
+    def address(self) -> str | None:
+        """Where the dashboard is."""
+        return self._inside.address
+
     def now(self) -> float:
         """Return the session's time."""
         return self._session.now()
@@ -105,22 +113,37 @@ class WatchedRun:
         here, there = self.now(), loop.time()
         return [
             TaskProgress(
-                s.name, s.state, None if (due := s.due_in(there)) is None else here + due, s.period
+                s.name,
+                s.state,
+                None if (due := s.due_in(there)) is None else here + due,
+                s.period,
+                s.failures,
+                s.missed_by(there),
+                s.hung,
             )
             for s in supervisor.statuses
             if not s.is_over
         ]
+
+    @property
+    def statuses(self) -> Sequence[TaskStatus]:
+        """How the tasks did, also when the run is over."""
+        return self._supervisor.statuses if self._supervisor is not None else ()
 
     def sweeps(self) -> Sequence[SweepProgress]:
         """Return the progress of every sweep."""
         supervisor = self._inside.supervisor
         if supervisor is None:
             return ()
-        return [SweepProgress(s.name, s.done, s.total, s.eta) for s in supervisor.sweeps]
+        return [SweepProgress(s.name, s.done, s.total, s.eta, s.failed) for s in supervisor.sweeps]
 
     def alarms(self) -> Mapping[str, AlarmState]:
-        """Return nothing: this version has no alarms."""
-        return {}
+        """Return the worst alarm of each variable that has one."""
+        board = self._inside.alarms
+        if board is None:
+            return {}
+        worst = board.worst().items()
+        return {name: AlarmState(line.level, line.short, line.name) for name, line in worst}
 
 
 def _belongs(name: str, session: str) -> bool:
@@ -141,13 +164,15 @@ def ending_of(
     images = sum(info.n for info in datasets if _is_image(info))
     events = [e for e in session.events(after=state.started) if e.kind not in ("start", "stop")]
     return Ending(
-        reason=_reason(internals(session).stop.reason, code, failure),
+        reason=starred(_reason(internals(session).stop.reason, code, failure)),
         elapsed=elapsed,
         entries=state.entries,
         variables=len(session.logged_variables()),
         images=images,
         records=sum(info.n for info in datasets) - images,
         events=len(events),
+        devices=internals(session).closed_devices,
+        troubles=[text for s in state.statuses if (text := s.troubles)],
         path=state.path,
     )
 
@@ -163,5 +188,10 @@ def _reason(asked: str | None, code: int, failure: BaseException | None) -> str:
         return f"failed ({type(failure).__name__})"
     if asked is None:
         return "finished: all tasks ended"
-    by_hand = asked in ("Ctrl-C", "key q") or asked.startswith("SIG")
-    return f"stopped by {asked}" if by_hand else f"{'failed' if code else 'finished'}: {asked}"
+    if is_by_hand(asked):
+        return f"stopped by {asked}"
+    if asked.startswith("task "):  # it failed, and its rules say that this is no failure
+        return f"{'failed' if code else 'stopped'}: {asked}"
+    if code == STOPPED_BY_ALARM:
+        return f"stopped by {asked}"
+    return f"{'failed' if code else 'finished'}: {asked}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,58 +9,74 @@ import numpy as np
 
 from pymanip_run.clock import iso_local
 from pymanip_run.errors import UsageError
+from pymanip_run.lazily import need
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
     import xarray as xr
+    from numpy.typing import NDArray
 
-    from pymanip_run.records import Parameter, Series, VariableInfo
-
-
-def _need(module: str, extra: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise UsageError(
-            f"this needs {module}; install it: pip install 'pymanip-run[{extra}]'"
-        ) from None
+    from pymanip_run.records import FloatArray, Parameter, Series, VariableInfo
 
 
 def to_dataframe(
     series: Sequence[Series], how: Literal["outer", "ffill"], tz: str | None
 ) -> pd.DataFrame:
     """Return series as the columns of a DataFrame over time."""
-    pandas = _need("pandas", "analysis")
+    pandas = need("pandas", "analysis")
     if how not in {"outer", "ffill"}:
         raise UsageError(f"how is 'outer' or 'ffill', not {how!r}")
-    columns = {}
-    for one in series:
-        times, values = one
-        index = pandas.to_datetime(np.round(times * 1e6).astype(np.int64), unit="us", utc=True)
-        columns[one.name] = pandas.Series(values, index=index)
-    frame = pandas.DataFrame(columns)
-    frame.index.name = "time"
-    if tz is not None:
-        frame = frame.tz_convert(tz)
-    result: pd.DataFrame = frame.ffill() if how == "ffill" else frame
-    return result
+    axis, columns = _joined(series, filled=how == "ffill")
+    index = pandas.to_datetime(axis, unit="us", utc=True)
+    names = [one.name for one in series]
+    result: pd.DataFrame = pandas.DataFrame(
+        dict(zip(names, columns, strict=True)), index=index, columns=names
+    )
+    result.index.name = "time"
+    return result if tz is None else result.tz_convert(tz)
 
 
 def to_xarray(series: Sequence[Series]) -> xr.Dataset:
     """Return series as the variables of a Dataset over time; missing values are NaN."""
-    xarray = _need("xarray", "analysis")
-    pairs = [tuple(one) for one in series]
-    axis = np.unique(np.concatenate([times for times, _ in pairs])) if pairs else np.empty(0)
-    stamps = np.round(axis * 1e6).astype("datetime64[us]").astype("datetime64[ns]")
+    xarray = need("xarray", "analysis")
+    axis, columns = _joined(series)
     variables = {}
-    for one, (times, values) in zip(series, pairs, strict=True):
-        column = np.full(len(axis), np.nan)
-        column[np.searchsorted(axis, times)] = values
+    for one, column in zip(series, columns, strict=True):
         attributes = {"units": one.unit, "long_name": one.label}
         variables[one.name] = ("time", column, {k: v for k, v in attributes.items() if v})
+    stamps = axis.astype("datetime64[us]").astype("datetime64[ns]")
     result: xr.Dataset = xarray.Dataset(variables, coords={"time": stamps})
+    return result
+
+
+def _joined(
+    series: Sequence[Series], *, filled: bool = False
+) -> tuple[NDArray[np.int64], list[FloatArray]]:
+    """Return all times in microseconds, shape (n,), and a column of shape (n,) for each series.
+
+    Missing cells are NaN, or with `filled` the last value before: a NaN that was measured stays one.
+    """
+    pairs = [(_increasing(times), values) for times, values in series]
+    axis = np.unique(np.concatenate([times for times, _ in pairs] or [np.empty(0, np.int64)]))
+    columns = []
+    for times, values in pairs:
+        column = np.full(len(axis), np.nan)
+        if filled:
+            place = np.searchsorted(times, axis, "right") - 1
+            column[place >= 0] = values[place[place >= 0]]
+        else:
+            column[np.searchsorted(axis, times)] = values
+        columns.append(column)
+    return axis, columns
+
+
+def _increasing(times: FloatArray) -> NDArray[np.int64]:
+    """Return whole microseconds that increase: of two equal times, which old sessions have, the second is later."""
+    number = np.arange(len(times))
+    whole = np.round(times * 1e6).astype(np.int64)
+    result: NDArray[np.int64] = np.maximum.accumulate(whole - number) + number
     return result
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pymanip_run.clock import SYSTEM, Clock, ClockStep, SessionClock, as_ns, as_seconds
 from pymanip_run.core.context import POINT_PREFIX, current_point
 from pymanip_run.errors import DamagedFileError, UsageError
+from pymanip_run.masking import starred
 from pymanip_run.records import (
     PLAIN_SCALARS,
     Description,
@@ -70,6 +71,11 @@ class Recorder:
         """Return the session's time in Unix seconds."""
         return as_seconds(self._clock.now_ns())
 
+    def position(self) -> int:
+        """Return the time (ns) up to which all entries and events are stored: later ones have later times."""
+        with self._store.lock:
+            return self._clock.last_ns
+
     def add_entry(self, /, *dicts: Mapping[str, Any], **values: Any) -> None:
         """Record scalars under one timestamp; on return they are safe against a crash.
 
@@ -105,11 +111,12 @@ class Recorder:
                 ns = self._stamp()
                 self._append_row(ns, names, numbers)
                 self.entries += 1
+                # Under the lock: what is announced is in the order of time, whoever records.
+                if self._feed.active:
+                    self._feed.publish(Entry(ns, names, tuple(map(float, numbers))))
         except (OverflowError, struct.error):
             tuple(map(as_float, names, numbers))  # names the variable
             raise
-        if self._feed.active:
-            self._feed.publish(Entry(ns, names, tuple(map(float, numbers))))
 
     def add_dataset(self, /, *dicts: Mapping[str, Any], **values: Any) -> None:
         """Record arrays or plain values, each as a record of the dataset of its name.
@@ -157,8 +164,8 @@ class Recorder:
 
     def put_parameter(
         self, name: str, value: float | bool | str, unit: str | None = None, source: str = ""
-    ) -> None:
-        """Set one parameter, with its unit and who set it."""
+    ) -> Event | None:
+        """Set one parameter, with its unit and who set it; return the event of a change."""
         value = as_parameter(check_name(name, "parameter"), value)
         if unit is not None:
             check_text(name, unit, "unit")
@@ -168,8 +175,11 @@ class Recorder:
             old = self._parameters.get(name, missing)
             self._store.put_parameter(ns, name, value, unit)
             self._parameters[name] = value
-            if old is not missing and not _same(old, value):
-                self._event(Event(ns, "parameter", source or name, f"{name}: {old!r} → {value!r}"))
+            if old is missing or _same(old, value):
+                return None
+            event = Event(ns, "parameter", source or name, f"{name}: {old!r} → {value!r}")
+            self._event(event)
+            return event
 
     def save_metadata(self, /, *dicts: Mapping[str, Any], **values: Any) -> None:
         """Set metadata: texts, or what JSON can hold; the change of an existing one is an event.
@@ -192,7 +202,7 @@ class Recorder:
                 old = self._metadata.get(name)
                 self._store.put_metadata(ns, name, value)
                 self._metadata[name] = value
-                if changed:
+                if changed and not name.startswith("_"):
                     self._event(Event(ns, "metadata", name, f"{name}: {old!r} → {value!r}"))
 
     def describe(
@@ -244,7 +254,8 @@ class Recorder:
     def event(self, kind: str, source: str, text: str) -> Event:
         """Record an event now, and return it."""
         with self._store.lock:
-            event = Event(self._stamp(), kind, clean_text(source), clean_text(text))
+            # An error of a driver may quote the password that it was given.
+            event = Event(self._stamp(), kind, clean_text(source), clean_text(starred(text)))
             self._event(event)
         return event
 

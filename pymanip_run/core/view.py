@@ -98,8 +98,8 @@ class SessionView:
         times += [info.last_time for info in self._session.store.datasets().values()]
         return max(times) if times else None
 
-    def get_version(self) -> int:
-        """Return the version of the file format."""
+    def get_version(self) -> float:
+        """Return the version of the file format; of a session of pymanip that of its database."""
         return self._session.store.info().format_version
 
     def info(self) -> SessionInfo:
@@ -345,7 +345,7 @@ class SessionView:
         """Print the parameters, logged variables, datasets and metadata."""
         last = self.logged_last_values()
         text = frames.to_text(
-            f"{self._session.name} is a session of pymanip-run (format {self.get_version()}).",
+            f"{self._session.name} is a session of {self.info().program} (format {self.get_version()}).",
             {
                 "Parameters": self.parameters(),
                 "Logged variables": {name: f"{last[name][1]:g}" for name in sorted(last)},

@@ -16,27 +16,29 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
-from pydantic.json_schema import SkipJsonSchema
-from pydantic_core import PydanticCustomError
 
 from pymanip_run.experiment.scalars import as_written
-from pymanip_run.units import parse_duration, parse_size
+from pymanip_run.units import DURATION_PATTERN, SIZE_PATTERN, parse_duration, parse_size
 
 if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler
+    from pydantic.config import JsonDict
     from pydantic.json_schema import JsonSchemaValue
     from pydantic_core import CoreSchema
 
 __all__ = [
-    "LATER",
+    "ALSO_ONE",
+    "FREE_KEYS",
+    "ONE_OR_MANY",
+    "PLACED",
     "AlsoAccepts",
     "Count",
     "Duration",
-    "Later",
     "Name",
     "NaturalNumber",
     "Number",
     "NumberFormat",
+    "OtherPort",
     "Period",
     "PlainScalar",
     "Port",
@@ -45,9 +47,13 @@ __all__ = [
     "Structured",
 ]
 
-#: Marks the keys that a later version will know, and is the type of the error that they give.
-LATER = "later"
+#: The type of errors that know their place within a text: `column` in their context, from 0.
+PLACED = "placed"
 _EXAMPLES = "write for example 250ms, 10s, 2h30m or 1.5d"
+
+
+#: In the JSON schema of each mapping.
+FREE_KEYS: JsonDict = {"patternProperties": {"^x-": {}}}
 
 
 class Strict(BaseModel):
@@ -57,7 +63,7 @@ class Strict(BaseModel):
         extra="forbid",
         frozen=True,
         strict=True,
-        json_schema_extra={"patternProperties": {"^x-": {}}},
+        json_schema_extra=FREE_KEYS,
     )
 
     @model_validator(mode="before")
@@ -83,17 +89,30 @@ class AlsoAccepts:
         long_form = handler(core)
         short = dict(self.schema)
         if self.long_form_under is not None:
-            short[self.long_form_under] = {"anyOf": [{"type": "string"}, long_form]}
+            one = {**long_form, "maxProperties": 1}
+            short[self.long_form_under] = {"anyOf": [{"type": "string"}, one]}
         return {"anyOf": [short, long_form]}
 
 
-def _later(value: Any) -> None:
-    if value is not None:
-        raise PydanticCustomError(LATER, "not available in this version")
+@dataclass(frozen=True, eq=False)
+class _AlsoOne:
+    """Adds an item by itself to the JSON schema of a list."""
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Return a schema that takes both forms."""
+        many = handler(core)
+        return {"anyOf": [many["items"], many]}
 
 
-#: A key of the format that this version cannot do yet; to be replaced by its model.
-Later = Annotated[Any, BeforeValidator(_later), SkipJsonSchema(), LATER]
+def _listed(value: Any) -> Any:
+    return value if value is None or isinstance(value, list) else [value]
+
+
+#: Together before a list: one item by itself stands for a list of it.
+ONE_OR_MANY = BeforeValidator(_listed)
+ALSO_ONE = _AlsoOne()
 
 
 def _duration(value: Any) -> float:
@@ -110,16 +129,23 @@ def _more_than_zero(value: float) -> float:
     return value
 
 
-_DURATION_SCHEMA = WithJsonSchema(
-    {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": "[0-9]"}],
-     "examples": ["250ms", "10s", "2h30m", "1.5d", "PT10S", 10]}
-)  # fmt: skip
+def _duration_schema(**limit: int) -> WithJsonSchema:
+    pattern = DURATION_PATTERN
+    if "exclusiveMinimum" in limit:
+        pattern = f"^(?=.*[1-9]){pattern.removeprefix('^')}"
+    text = {"type": "string", "pattern": pattern}
+    examples = ["250ms", "10s", "2h30m", "1.5d", "PT10S", 10]
+    return WithJsonSchema({"anyOf": [{"type": "number", **limit}, text], "examples": examples})
+
 
 #: Seconds, written as a number or as a text such as 2h30m.
-Duration = Annotated[float, BeforeValidator(_duration), _DURATION_SCHEMA]
+Duration = Annotated[float, BeforeValidator(_duration), _duration_schema(minimum=0)]
 #: A duration that is not 0.
 Period = Annotated[
-    float, BeforeValidator(_duration), AfterValidator(_more_than_zero), _DURATION_SCHEMA
+    float,
+    BeforeValidator(_duration),
+    AfterValidator(_more_than_zero),
+    _duration_schema(exclusiveMinimum=0),
 ]
 
 
@@ -133,7 +159,7 @@ def _count(value: Any) -> int:
     return value
 
 
-_WHOLE = {"type": "string", "pattern": "^[0-9_]+$"}
+_WHOLE = {"type": "string", "pattern": "^[+]?[0-9]+(_[0-9]+)*$"}
 #: How many: 1 or more, also written as 10_000.
 Count = Annotated[
     int,
@@ -150,13 +176,17 @@ NaturalNumber = Annotated[
     Field(ge=0),
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, _WHOLE]}),
 ]
-#: A TCP port.
-Port = Annotated[
-    int,
-    BeforeValidator(_count),
-    Field(ge=0, le=65535),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0, "maximum": 65535}, _WHOLE]}),
-]
+
+
+def _port_schema(minimum: int) -> WithJsonSchema:
+    number = {"type": "integer", "minimum": minimum, "maximum": 65535}
+    return WithJsonSchema({"anyOf": [number, _WHOLE]})
+
+
+#: A TCP port of our own; 0 is any free one.
+Port = Annotated[int, BeforeValidator(_count), Field(ge=0, le=65535), _port_schema(0)]
+#: A TCP port of another program.
+OtherPort = Annotated[int, BeforeValidator(_count), Field(ge=1, le=65535), _port_schema(1)]
 
 
 def _size(value: Any) -> int:
@@ -170,7 +200,7 @@ Size = Annotated[
     int,
     BeforeValidator(_size),
     WithJsonSchema(
-        {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "[0-9]"}],
+        {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": SIZE_PATTERN}],
          "examples": ["2GB", "512MiB"]}
     ),
 ]  # fmt: skip

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from pymanip_run.errors import did_you_mean
+from pymanip_run.runtime.threads import Worker, call_in
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -97,7 +97,7 @@ class Call:
     Parameters
     ----------
     function
-        The user's function; a plain one runs in a thread.
+        The user's function; a plain one runs in a thread of its own.
     kwargs
         Keyword arguments from the experiment file.
     values
@@ -118,7 +118,8 @@ class Call:
         self.__name__ = name or _name_of(function)
         self._kwargs = dict(kwargs)
         self._values = tuple(values)
-        self._is_coroutine = is_coroutine(function)
+        #: The thread of a plain function, None for a coroutine function.
+        self.worker = None if is_coroutine(function) else Worker(self.__name__)
         try:
             self._parameters = dict(inspect.signature(function).parameters)
         except (TypeError, ValueError):  # written in C, without a signature
@@ -128,6 +129,12 @@ class Call:
             self._known = True
         self._by_name = len(values) > 1 and all(map(self._takes_keyword, values))
         self._takes_session = not self._known or self._wants_session()
+
+    def release(self) -> None:
+        """Let its thread end, after a call that hangs in it; another run gets another one."""
+        if self.worker is not None:
+            self.worker.shutdown(wait=False)
+            self.worker = Worker(self.__name__)
 
     def complaints(self) -> list[Complaint]:
         """Return why it cannot be called so, nothing if it can."""
@@ -166,9 +173,9 @@ class Call:
             kwargs = {**kwargs, **dict(zip(self._values, values, strict=True))}
         else:
             positional = (*positional, *values)
-        if self._is_coroutine:
+        if self.worker is None:
             return await self._function(*positional, **kwargs)
-        result = await asyncio.to_thread(self._function, *positional, **kwargs)
+        result = await call_in(self.worker, self._function, *positional, **kwargs)
         # A decorator may hide a coroutine function behind a plain one.
         return await result if inspect.isawaitable(result) else result
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from pymanip_run.experiment.nodes import MappingNode, Node, Part, Scalar, dotted
+from pymanip_run.experiment.nodes import Node, Part, Scalar, dotted
 from pymanip_run.experiment.problems import Problem
 from pymanip_run.experiment.scalars import resolve
+from pymanip_run.masking import is_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 __all__ = ["interpolate"]
 
@@ -21,21 +22,43 @@ _REFERENCE = re.compile(
 )
 
 
-def interpolate(root: Node, environ: Mapping[str, str]) -> list[Problem]:
+def interpolate(
+    root: Node, environ: Mapping[str, str], secrets: set[str] | None = None
+) -> list[Problem]:
     """Put the values of environment variables into the scalars below `root`; return what is wrong.
 
     It happens after parsing: a variable cannot bring in keys. A value that is exactly one
-    reference is then read as a YAML scalar, so that ports and voltages work.
+    reference is then read as a YAML scalar, so that ports and voltages work. The values of variables
+    whose name is that of a secret are added to `secrets`, and their scalars are marked.
     """
     problems: list[Problem] = []
-    _walk(root, [], environ, problems, set())
+    _walk(root, [], _Environment(environ, secrets), problems, set())
     return problems
+
+
+class _Environment:
+    """The environment, which remembers the secrets that were asked for."""
+
+    def __init__(self, environ: Mapping[str, str], secrets: set[str] | None) -> None:
+        self._environ = environ
+        self._secrets = secrets if secrets is not None else set()
+        #: Whether a secret was asked for.
+        self.asked = False
+
+    def get(self, name: str) -> str | None:
+        """Return a variable's value."""
+        value = self._environ.get(name)
+        if is_secret([name]):
+            self.asked = True
+            if value:
+                self._secrets.add(value)
+        return value
 
 
 def _walk(
     node: Node,
     path: list[Part],
-    environ: Mapping[str, str],
+    environ: _Environment,
     problems: list[Problem],
     done: set[int],
 ) -> None:
@@ -49,16 +72,15 @@ def _walk(
             except ValueError as error:
                 problems.append(Problem(node.mark, dotted(path), str(error)))
         return
-    parts: Iterable[Part] = (
-        node.items if isinstance(node, MappingNode) else range(len(node.children()))
-    )
-    for part, child in zip(parts, node.children(), strict=True):
+    for part, child in node.parts():
         _walk(child, [*path, part], environ, problems, done)
 
 
-def _replace(node: Scalar, environ: Mapping[str, str]) -> None:
+def _replace(node: Scalar, environ: _Environment) -> None:
     whole = _REFERENCE.fullmatch(node.text)
+    environ.asked = False
     node.text = _REFERENCE.sub(lambda found: _value(found, environ), node.text)
+    node.secret = environ.asked
     if whole is None or whole["name"] is None:
         node.value = node.text
         return
@@ -66,7 +88,7 @@ def _replace(node: Scalar, environ: Mapping[str, str]) -> None:
     node.value = resolve(node.text)
 
 
-def _value(found: re.Match[str], environ: Mapping[str, str]) -> str:
+def _value(found: re.Match[str], environ: _Environment) -> str:
     if found["literal"]:
         return "${"
     if found["broken"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import itertools
 import os
 import sys
@@ -13,12 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pymanip_run.errors import ConfigError, did_you_mean
+from pymanip_run.masking import masked_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
 
-__all__ = ["BrokenModuleError", "Modules", "experiment_path", "users_traceback"]
+__all__ = ["BrokenModuleError", "Modules", "experiment_path", "source_of", "users_traceback"]
 
 _PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
 #: Installed packages are below it as well; none of them calls the user's code before we do.
@@ -91,6 +93,18 @@ class Modules:
             raise found
         return found
 
+    def sources(self) -> list[str]:
+        """Return the code of all modules that were imported, and of their neighbours in the folder."""
+        asked = [module for module in self._loaded.values() if not isinstance(module, Exception)]
+        beside = [module for module in list(sys.modules.values()) if self._is_beside(module)]
+        return [source_of(module) for module in dict.fromkeys([*asked, *beside])]
+
+    def _is_beside(self, module: ModuleType) -> bool:
+        file = getattr(module, "__file__", None)
+        if not isinstance(file, str) or "site-packages" in file:
+            return False
+        return self._folder in Path(file).parents
+
     def _import(self, name: str) -> ModuleType:
         is_file = name.endswith(".py") or "/" in name
         if not is_file and not all(part.isidentifier() for part in name.split(".")):
@@ -109,7 +123,8 @@ class Modules:
         except BaseException as error:  # noqa: BLE001 - whatever a module raises is its author's to see
             if isinstance(error, ModuleNotFoundError) and _is_itself(error.name, name):
                 raise BrokenModuleError(f"there is no module {name!r}{self._near(name)}") from None
-            raise BrokenModuleError(f"{name} cannot be imported", users_traceback(error)) from None
+            detail = masked_source(users_traceback(error))
+            raise BrokenModuleError(f"{name} cannot be imported", detail) from None
 
     def _import_file(self, name: str) -> ModuleType:
         path = self._folder / name
@@ -171,6 +186,14 @@ def _installed(name: str, path: Path) -> bool:
     return spec is not None and (
         spec.origin is None or Path(spec.origin).resolve() != path.resolve()
     )
+
+
+def source_of(module: ModuleType | None) -> str:
+    """Return the code of a module, "" where there is none."""
+    try:
+        return inspect.getsource(module) if module is not None else ""
+    except (OSError, TypeError):
+        return ""
 
 
 def users_traceback(error: BaseException) -> str:

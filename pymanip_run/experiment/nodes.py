@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pymanip_run.experiment.problems import Mark
 
@@ -21,6 +22,7 @@ __all__ = [
     "index_of",
     "locate",
     "plain",
+    "within",
 ]
 
 Part = str | int
@@ -40,6 +42,10 @@ class Node:
         """Return the values right below."""
         return []
 
+    def parts(self) -> Iterable[tuple[Part, Node]]:
+        """Return the values right below with their keys, or their indices."""
+        return enumerate(self.children())
+
 
 @dataclass(slots=True, eq=False)
 class Scalar(Node):
@@ -49,6 +55,8 @@ class Scalar(Node):
     value: str | int | float | bool | None = None
     #: Its text came from outside; where text is needed, it is not read as a number.
     interpolated: bool = False
+    #: A part of it is the value of an environment variable whose name is that of a secret.
+    secret: bool = False
 
 
 class Item(NamedTuple):
@@ -69,6 +77,10 @@ class MappingNode(Node):
         """Return the values."""
         return [item.node for item in self.items.values()]
 
+    def parts(self) -> Iterable[tuple[Part, Node]]:
+        """Return the values with their keys."""
+        return ((key, item.node) for key, item in self.items.items())
+
 
 @dataclass(slots=True, eq=False)
 class ListNode(Node):
@@ -76,6 +88,8 @@ class ListNode(Node):
 
     items: list[Node] = field(default_factory=list)
     flow: bool = False
+    #: Of items that have a name, when they were asked for.
+    names: dict[str, int] | None = field(default=None, init=False)
 
     def children(self) -> list[Node]:
         """Return the values."""
@@ -119,12 +133,21 @@ class Found(NamedTuple):
 def locate(root: Node, path: Sequence[Part]) -> Found:
     """Follow `path` as far as it exists; short forms end it before its end."""
     found = Found((), None, root)
-    for part in path:
+    for part, following in zip_longest(path, path[1:]):
         step = _step(found.node, part, named=found.path == ("tasks",))
+        if step is None and _is_left_out(found.node, part, following):
+            continue
         if step is None:
             break
         found = Found((*found.path, part), *step)
     return found
+
+
+def _is_left_out(node: Node, part: Part, following: Part | None) -> bool:
+    """Tell whether a part is not written in a short form: the index of a single item, the key of a list."""
+    if isinstance(part, int):
+        return not isinstance(node, ListNode)
+    return isinstance(node, ListNode) and isinstance(following, int)
 
 
 def _step(node: Node, part: Part, *, named: bool) -> tuple[Mark | None, Node] | None:
@@ -141,12 +164,30 @@ def _step(node: Node, part: Part, *, named: bool) -> tuple[Mark | None, Node] | 
     return None, child
 
 
+def within(node: Node, column: int) -> Mark | None:
+    """Return the place of a character of a text, from 0; None if the text is not in the source as it is."""
+    if not isinstance(node, Scalar) or not node.mark.line or node.interpolated:
+        return None
+    source = node.mark.source
+    written = source.text[node.start : node.end]
+    quotes = int(written[:1] in ("'", '"'))
+    if not written[quotes:].startswith(node.text):
+        return None
+    return source.mark(node.start + quotes + column)
+
+
 def index_of(node: ListNode, part: Part, *, named: bool) -> int | None:
     """Return the index of an item, given as such, or in a list of names and one-key mappings by its name."""
-    for index, child in enumerate(node.items if named else ()):
-        if _name(child) == part:
-            return index
     text = str(part)
+    if named:
+        if node.names is None:
+            # The first of two with the same name; the second one is refused.
+            pairs = (
+                (_name(child), index) for index, child in reversed(list(enumerate(node.items)))
+            )
+            node.names = {name: index for name, index in pairs if name is not None}
+        if text in node.names:
+            return node.names[text]
     if text.isdecimal() and len(text) < 8 and int(text) < len(node.items):
         return int(text)
     return None

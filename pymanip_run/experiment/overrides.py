@@ -1,8 +1,9 @@
-"""``--set path=value``: values that are read as YAML and put into the tree of the file."""
+"""``--set path=value`` and its like: values that are read as YAML and put into the tree of the file."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 from pymanip_run.errors import did_you_mean
 from pymanip_run.experiment.nodes import Item, ListNode, MappingNode, Node, Scalar, dotted, index_of
@@ -10,30 +11,45 @@ from pymanip_run.experiment.problems import Mark, Problem, Source
 from pymanip_run.experiment.yaml12 import compose
 from pymanip_run.masking import masked_assignment
 
-__all__ = ["apply_override", "new_parameters"]
+__all__ = ["Assignment", "apply_override", "assign", "new_parameters"]
+
+
+class Assignment(NamedTuple):
+    """A value for a path, from outside of the file."""
+
+    #: Where it comes from, for messages; without secrets.
+    label: str
+    path: list[str]
+    #: As YAML.
+    value: str
 
 
 def apply_override(root: MappingNode, text: str, problems: list[Problem]) -> MappingNode:
-    """Return the tree with one ``path=value`` put in; `root` itself stays as it is.
-
-    Nothing (``path=`` or ``path=null``) takes the key away. A bare value set over ``session`` or over a parameter that has a unit changes the file's name
-    or the parameter's value and nothing else.
-    """
-    mark = Mark(Source(f"--set {masked_assignment(text)}"), 0, 0)
+    """Return the tree with one ``path=value`` of ``--set`` put in; `root` itself stays as it is."""
+    label = f"--set {masked_assignment(text)}"
     dotted_path, equals, value = text.partition("=")
     path = [part.strip() for part in dotted_path.split(".")]
     if not equals or not all(path):
-        problems.append(
-            Problem(mark, "", "write path=value, for example --set parameters.voltage=4")
-        )
+        message = "write path=value, for example --set parameters.voltage=4"
+        problems.append(Problem(Mark(Source(label), 0, 0), "", message))
         return root
-    node = _parse(value, mark, path, problems)
+    return assign(root, Assignment(label, path, value), problems)
+
+
+def assign(root: MappingNode, assignment: Assignment, problems: list[Problem]) -> MappingNode:
+    """Return the tree with a value put in; `root` itself stays as it is.
+
+    Nothing (an empty value or ``null``) takes the key away. A bare value over ``session`` or over a
+    parameter that has a unit changes the file's name or the parameter's value and nothing else.
+    """
+    mark = Mark(Source(assignment.label), 0, 0)
+    node = _parse(assignment.value, mark, assignment.path, problems)
     if node is None:
         return root
     try:
-        return _in_mapping(root, path, (), node)
+        return _in_mapping(root, assignment.path, (), node)
     except ValueError as error:
-        problems.append(Problem(mark, dotted(path), str(error)))
+        problems.append(Problem(mark, dotted(assignment.path), str(error)))
         return root
 
 

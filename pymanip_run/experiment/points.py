@@ -5,17 +5,12 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from pymanip_run.runtime.points import END, count, open_points
-from pymanip_run.runtime.stop import StopSignal
-
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from pymanip_run.experiment.model import Axis, Sweep
 
-__all__ = ["Approach", "axis_names", "axis_points", "grid_points"]
+__all__ = ["Approach", "axis_names", "axis_points", "grid_points", "sweep_points"]
 
 
 def axis_names(sweep: Sweep) -> tuple[str, ...]:
@@ -27,6 +22,8 @@ def axis_points(axis: Axis) -> list[Any]:
     """Return the points of an axis as plain numbers (or the texts that were listed)."""
     if axis.values is not None:
         return list(axis.values)
+    import numpy as np  # noqa: PLC0415 - what only checks an experiment does not wait for it
+
     if axis.log is not None:
         return [float(x) for x in np.geomspace(axis.log.start, axis.log.stop, axis.log.num)]
     if axis.start is None or axis.stop is None or axis.num is None:
@@ -48,11 +45,15 @@ def grid_points(axes: Sequence[Sequence[Any]], *, snake: bool) -> list[tuple[Any
     return points
 
 
-class Approach:
-    """Goes to the points of a sweep: saves the parameters, waits, then gives the values to the task.
+def sweep_points(sweep: Sweep) -> list[tuple[Any, ...]]:
+    """Return the points of a sweep that has no generator, each as the values of its axes."""
+    if sweep.grid is not None:
+        return grid_points([axis_points(a) for a in sweep.grid.values()], snake=sweep.snake)
+    return [(value,) for value in axis_points(sweep)]
 
-    It is asynchronous and iterable, knows how many points there are where that is known, and
-    passes what the task returned on to a generator.
+
+class Approach:
+    """Goes to a point of a sweep: saves its parameters, sets the device, waits until it has settled.
 
     Parameters
     ----------
@@ -60,52 +61,36 @@ class Approach:
         The model.
     save
         Is called with a parameter's name and value at each point.
+    setter
+        Is called with the values of each point and returns something to await, where there is one.
     sleep
-        Waits some seconds.
-    values
-        What a user's generator function returned, where the sweep has one.
-    start_after
-        Seconds before the first point.
+        Waits some seconds and returns whether the run is to stop.
     """
 
     def __init__(
         self,
         sweep: Sweep,
         save: Callable[[str, Any], object],
-        sleep: Callable[[float], Awaitable[object]],
-        values: Any = None,
-        start_after: float = 0.0,
+        setter: Callable[..., Awaitable[object]] | None,
+        sleep: Callable[[float], Awaitable[bool]],
     ) -> None:
         self._save = save
+        self._set = setter
         self._sleep = sleep
         self._settle = sweep.settle
-        self._start_after = start_after
         self._names = axis_names(sweep) if sweep.grid or sweep.parameter else ()
-        self._values: Any
-        if sweep.grid is not None:
-            axes = [axis_points(axis) for axis in sweep.grid.values()]
-            self._values = grid_points(axes, snake=sweep.snake)
-        elif sweep.use is not None:
-            self._values = values
-        else:
-            self._values = [(value,) for value in axis_points(sweep)]
         self._one_by_one = sweep.use is not None
 
-    def __length_hint__(self) -> int:
-        number = count(self._values)
-        return NotImplemented if number is None else number
+    def values(self, point: Any) -> tuple[Any, ...]:
+        """Return the values of a point; what a generator gives is one value."""
+        return (point,) if self._one_by_one else tuple(point)
 
-    async def __aiter__(self) -> AsyncGenerator[tuple[Any, ...], Any]:
-        if self._start_after:
-            await self._sleep(self._start_after)
-        # The sweep that goes through us ends the waiting when the run stops; no signal is needed.
-        async with open_points(self._values, StopSignal()) as points:
-            result = None
-            while (value := await points.next(result)) is not END:
-                point = (value,) if self._one_by_one else value
-                if self._names:
-                    for name, one in zip(self._names, point, strict=True):
-                        self._save(name, one)
-                if self._settle:
-                    await self._sleep(self._settle)
-                result = yield point
+    async def __call__(self, point: Any) -> bool:
+        """Go there; return False if the run is to stop: nothing is measured at this point then."""
+        values = self.values(point)
+        if self._names:
+            for name, value in zip(self._names, values, strict=True):
+                self._save(name, value)
+        if self._set is not None:
+            await self._set(*values)
+        return not (self._settle and await self._sleep(self._settle))

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
 from pymanip_run.errors import ConfigError
-from pymanip_run.masking import MASK
+from pymanip_run.masking import MASK, starred
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +17,8 @@ __all__ = ["Mark", "Problem", "Source", "config_error", "inert", "masked"]
 
 MAX_SHOWN = 50
 MAX_WIDTH = 100
+#: Of a message or a path; only nonsense is longer.
+MAX_TEXT = 2000
 _BREAK = re.compile(r"\r\n|\r|\n")
 
 
@@ -73,7 +75,8 @@ class Problem(NamedTuple):
 
     def line(self) -> str:
         """Return the message with its place, in one line."""
-        return ": ".join(part for part in (str(self.mark), inert(self.path), self.message) if part)
+        parts = (str(self.mark), _bounded(inert(self.path)), _bounded(self.message))
+        return ": ".join(part for part in parts if part)
 
     def render(self) -> str:
         """Return the message with its place, the line of the source and a caret under the column."""
@@ -87,10 +90,11 @@ def config_error(problems: Sequence[Problem]) -> ConfigError:
         rank = 0 if problem.mark.line else 1
         order.setdefault(problem.mark.source, rank)
     ordered = sorted(problems, key=lambda p: (order[p.mark.source], p.mark.line, p.mark.column))
-    texts = list(dict.fromkeys(problem.render() for problem in ordered))
-    if len(texts) > MAX_SHOWN:
-        texts[MAX_SHOWN:] = [f"… and {len(texts) - MAX_SHOWN} more"]
-    return ConfigError("\n".join(texts))
+    unique = list(dict.fromkeys(ordered))
+    texts = [problem.render() for problem in unique[:MAX_SHOWN]]
+    if len(unique) > MAX_SHOWN:
+        texts.append(f"… and {len(unique) - MAX_SHOWN} more")
+    return ConfigError(starred("\n".join(texts)))
 
 
 def inert(text: str) -> str:
@@ -98,6 +102,12 @@ def inert(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _bounded(text: str) -> str:
+    return (
+        text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT * 3 // 4]} … {text[-MAX_TEXT // 5 :]}"
+    )
 
 
 def masked(source: Source, start: int, end: int) -> str:
@@ -117,6 +127,8 @@ def _excerpt(mark: Mark) -> list[str]:
     start = mark.source.starts[mark.line - 1]
     end = start + len(mark.source.lines[mark.line - 1])
     here = min(start + mark.column - 1, end)
+    # Of a line without end, what is cut away below anyway.
+    start, end = max(start, here - 10 * MAX_WIDTH), min(end, here + 10 * MAX_WIDTH)
     before = inert(masked(mark.source, start, here).replace("\t", " "))
     # A place inside a secret: the mask stands before the caret, nothing of the secret after it.
     after = inert(masked(mark.source, here, end).replace("\t", " "))

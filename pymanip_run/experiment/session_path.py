@@ -36,6 +36,8 @@ def check_template(template: str) -> str | None:
             )
         if conversion or (spec and not (name == "n" and re.fullmatch(r"0?[1-9]", spec))):
             return f"{template!r}: only {{n}} takes a format, a width such as {{n:03}}"
+    if not template.isprintable():
+        return f"{template!r} has a character that cannot be seen"
     if template.endswith(".db"):
         return f"{template!r} is a database of pymanip; the name of a session ends in .h5"
     if template.endswith("/"):
@@ -55,13 +57,22 @@ class SessionPath:
     exists
         ``"append"``, ``"new"`` or ``"fail"``. ``{n}`` is the next free number; only where
         ``"append"`` was written out is it the last one that is there.
+    now
+        The instant, Unix seconds; the present one if left out.
     """
 
     def __init__(
-        self, template: str | None, folder: Path, experiment: str, exists: str | None
+        self,
+        template: str | None,
+        folder: Path,
+        experiment: str,
+        exists: str | None,
+        now: float | None = None,
     ) -> None:
+        given_none = template is None
         if template is None:
             template = experiment.replace("{", "{{").replace("}", "}}")
+        self._typed_suffix = template.endswith(_SUFFIXES) or given_none
         self._template = template if template.endswith(_SUFFIXES) else f"{template}.h5"
         self._folder = folder
         self._experiment = experiment
@@ -69,10 +80,10 @@ class SessionPath:
         names = [name for _, name, _, _ in Formatter().parse(template)]
         self._numbered = "n" in names
         self._last = exists == "append"
-        now = iso_local(SYSTEM.time())
+        when = iso_local(SYSTEM.time() if now is None else now)
         self._values: Mapping[str, str] = {
-            "date": now[:10],
-            "time": now[11:19].replace(":", "-"),
+            "date": when[:10],
+            "time": when[11:19].replace(":", "-"),
             "experiment": experiment,
         }
 
@@ -92,8 +103,9 @@ class SessionPath:
         Raises
         ------
         UsageError
-            If it is there and must not be.
+            If it is there and must not be, or if a folder is there.
         """
+        self._refuse_folders()
         if self._numbered:
             return self._by_number()
         path = self._at(0)
@@ -104,6 +116,16 @@ class SessionPath:
                 f"{path} exists; choose another session.file, or session.exists: append or new"
             )
         return next(other for other in _numbered(path) if not other.exists())
+
+    def _refuse_folders(self) -> None:
+        """Refuse the name of a folder: a session is a file, and it would be guessing which one."""
+        path = self._at(1)
+        typed = path if self._typed_suffix else path.with_name(path.name.removesuffix(".h5"))
+        if not typed.is_dir():
+            return
+        inside = typed / f"{self._experiment}.h5"
+        beside = "" if self._typed_suffix else f", or {path} for one beside it"
+        raise UsageError(f"{typed} is a folder; write {inside} for a file in it{beside}")
 
     def _by_number(self) -> Path:
         previous = path = self._at(1)

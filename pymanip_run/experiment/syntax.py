@@ -14,10 +14,14 @@ if TYPE_CHECKING:
 
 __all__ = ["explain", "first_bad_character"]
 
-# YAML 1.2, c-printable, without those that other programs take for line breaks.
+# YAML 1.2, c-printable, without those that other programs take for line breaks, that have no width,
+# or that turn the direction of the line around.
 _UNPRINTABLE = re.compile(
-    "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+    "[^\t\n\r\x20-\x7e\xa0-\u200a\u200c-\u2027\u202f-\u205f\u2070-\ud7ff\ue000-\ufefe\uff00-\ufffd"
+    "\U00010000-\U0010ffff]"
 )
+# It looks like a blank and is none where YAML needs one: before a key, after '-' or its ':'.
+_NO_BREAK = re.compile(r"^ *(?:- +)*(?:[\w.-]+:)?(\xa0)", re.MULTILINE)
 # A tab does no harm after a '#', in a comment.
 _TAB = re.compile(r"(?:^|(?<=\r))(?:(?!(?<!\S)#)[^\t\r\n])*(\t)", re.MULTILINE)
 
@@ -99,12 +103,16 @@ def _case(problem: str, char: str, line: int) -> str:
 
 def first_bad_character(text: str) -> tuple[int, str] | None:
     """Return index and message of the first character that an experiment file must not have, or None."""
-    tab, other = _TAB.search(text), _UNPRINTABLE.search(text)
-    if tab is not None and (other is None or tab.start(1) < other.start()):
-        return tab.start(1), "a tab; use spaces (in a text, write \\t in double quotes)"
+    tab, no_break, other = _TAB.search(text), _NO_BREAK.search(text), _UNPRINTABLE.search(text)
+    found = []
+    if tab is not None:
+        found.append((tab.start(1), "a tab; use spaces (in a text, write \\t in double quotes)"))
+    if no_break is not None:
+        index = no_break.end() - 1
+        found.append((index, "a no-break space (U+00A0), which looks like a space and is none"))
     if other is not None:
-        return (
-            other.start(),
-            f"the character U+{ord(other[0]):04X} cannot be seen and is not allowed",
+        code = ord(other[0])
+        found.append(
+            (other.start(), f"the character U+{code:04X} cannot be seen and is not allowed")
         )
-    return None
+    return min(found, default=None)

@@ -77,8 +77,12 @@ class _Composer:
     def document(self) -> Node | None:
         """Return the root of the only document."""
         next(self.events)  # the start of the stream
-        if isinstance(next(self.events), yaml.StreamEndEvent):
+        start = next(self.events)
+        if isinstance(start, yaml.StreamEndEvent):
             return None
+        if start.version is not None and start.version < (1, 2):
+            # on, yes and 12:30 would mean something else than here.
+            self.report(start, "an experiment file is YAML 1.2; take the line %YAML out")
         root = self.node(next(self.events))
         next(self.events)  # the end of the document
         following = next(self.events)
@@ -138,6 +142,8 @@ class _Composer:
             value=event.value,
         )
         kind = self.kind(event)
+        if "\0" in event.value:
+            self.report(event, r"the character NUL (\0) cannot be stored")
         if (event.implicit[0] and not event.style and event.tag is None) or kind in _KINDS:
             try:
                 node.value = resolve(event.value)
@@ -178,11 +184,15 @@ class _Composer:
         self.kind(event)
         node = MappingNode(self.mark(event), event.start_mark.index, flow=bool(event.flow_style))
         merged: list[MappingNode] = []
+        merges = 0
         while not self.ends(event := next(self.events)):
             key = self.key(event)
             self.path.append(key if key is not None else "?")
             is_merge = key == "<<" and not event.style
+            if is_merge and merges:
+                self.report(event, "duplicate key '<<'; write  <<: [*one, *other]")
             if is_merge:
+                merges += 1
                 merged += self.merge(next(self.events))
             elif key in node.items:
                 first = node.items[key].key

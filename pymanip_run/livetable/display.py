@@ -61,13 +61,16 @@ def choose_mode(wanted: str, stdout: TextIO | None = None) -> Mode:
         return "none"
     if wanted not in ("auto", "live", "lines"):
         raise ValueError(f"{wanted!r} is no display; choose auto, live, lines, json or none")
-    stream = sys.stdout if stdout is None else stdout
-    try:
-        terminal = stream.isatty()
-    except (AttributeError, ValueError):
-        terminal = False
+    terminal = _is_terminal(sys.stdout if stdout is None else stdout)
     able = terminal and os.environ.get("TERM", "dumb") not in ("dumb", "unknown", "")
     return "live" if able and wanted != "lines" else "lines"
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    try:
+        return stream.isatty()
+    except (AttributeError, ValueError):
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +122,11 @@ class Display:
         self._subscription: Subscription | None = None
         self._thread: threading.Thread | None = None
         self._wake_read = self._wake_write = -1
-        self._closing = threading.Event()
+        #: Set in signal handlers too, which may interrupt each other: no lock, thus no `Event`.
+        self._closing = False
         self._final: Mapping[str, Any] | None = None
+        self._on_terminal = _is_terminal(sys.stdout)
+        self._hung_up = False
         self._keys: KeyReader | None = None
         self._face = self._make_face(view, state, on_stop, on_note)
 
@@ -177,7 +183,7 @@ class Display:
         if self._thread is None or self._face is None:
             return
         self._face.outcome, self._final = outcome, summary
-        self._closing.set()
+        self._closing = True
         self.wake()
         self._thread.join(CLOSE_TIMEOUT[self._options.mode])
         if self._thread.is_alive():
@@ -193,8 +199,19 @@ class Display:
         """End without showing anything more: the terminal has gone. Any thread; does not wait."""
         if self._face is not None:
             self._face.dead = True
-        self._closing.set()
+        self._closing = True
         self.wake()
+
+    def hung_up(self) -> None:
+        """Take SIGHUP: a display on the terminal ends, one into a file or a pipe goes on.
+
+        In a signal handler; does not wait.
+        """
+        self._hung_up = True
+        if self._on_terminal:
+            self.abandon()
+        else:
+            self.wake()
 
     def wake(self) -> None:
         """Have the display look at the state now. Any thread, also signal handlers."""
@@ -220,7 +237,7 @@ class Display:
         try:
             await asyncio.get_running_loop().create_future()
         finally:
-            if not self._closing.is_set():
+            if not self._closing:
                 self.close()
 
     def _release(self) -> None:
@@ -236,18 +253,21 @@ class Display:
         with terminal_signals_blocked():
             try:
                 self._show(face, subscription)
-                if face.dead:
-                    logger.warning(
-                        "the terminal was closed (SIGHUP); the run goes on without a display"
-                    )
             except Gone as gone:
                 self._say_gone(gone.__cause__)
             except Exception:
                 logger.exception("the display failed; the run goes on without it")
             finally:
                 self.restore_terminal()
-            if not self._closing.is_set():
+            if not self._closing:
                 self._pass_on(subscription)
+            self._say_hung_up()
+
+    def _say_hung_up(self) -> None:
+        if self._hung_up:
+            self._hung_up = False
+            rest = "without a display" if self._on_terminal else "and so does its output"
+            logger.warning("the terminal was closed (SIGHUP); the run goes on %s", rest)
 
     @staticmethod
     def _say_gone(cause: BaseException | None) -> None:
@@ -258,9 +278,10 @@ class Display:
             logger.warning("the display cannot be written (%s); the run goes on without it", cause)
 
     def _show(self, face: Face, subscription: Subscription) -> None:
-        while not self._closing.is_set():
+        while not self._closing:
             self._readable_keys(face)  # what the screen offers works already
             face.tick(subscription.drain(), self._prints.take())
+            self._say_hung_up()
             self._pause(face)
         if not face.dead:
             face.finish(subscription.drain(), self._prints.take(partial=True), self._final)
@@ -269,7 +290,7 @@ class Display:
         """Wait for the next redraw, a key, or a call of `wake`."""
         began = SYSTEM.monotonic()
         deadline = began + face.interval
-        while not self._closing.is_set():
+        while not self._closing:
             left = deadline - SYSTEM.monotonic()
             if left <= 0:
                 return
@@ -295,7 +316,7 @@ class Display:
         """After an early end: messages still reach standard error, where that is somewhere else."""
         self._feed.unsubscribe(subscription)
         face = PrintsFace(sys.__stderr__ or sys.stderr)
-        while not self._closing.is_set():
+        while not self._closing:
             face.tick((), self._prints.take())
             self._pause(face)
         face.tick((), self._prints.take(partial=True))

@@ -28,6 +28,8 @@ class Ending:
     events: int = 0
     #: What happened to each device: ``supply (safe: output off)``.
     devices: Sequence[str] = field(default_factory=tuple)
+    #: What went wrong with tasks: ``read: 3 failures, 12 ticks missed``.
+    troubles: Sequence[str] = field(default_factory=tuple)
     path: str | None = None
     file_size: int | None = None
 
@@ -46,6 +48,7 @@ def end_of_run(ending: Ending) -> str:
     lines = [f"{inert(ending.reason)} after {format_clock(ending.elapsed)} · {', '.join(parts)}"]
     if ending.devices:
         lines.append(f"devices closed: {', '.join(map(inert, ending.devices))}")
+    lines += map(inert, ending.troubles)
     if ending.path is not None:
         path = inert(ending.path)
         size = f"  ({format_size(ending.file_size)})" if ending.file_size is not None else ""

@@ -21,7 +21,10 @@ __all__ = ["item_json", "status_line", "to_json"]
 
 
 def status_line(model: Model, state: RunState) -> str:
-    """Return ``2026-11-22T15:02:17+0100 T_bottom=41.273 flow=stale(247s) voltage_scan=7/11``."""
+    """Return ``2026-11-22T15:02:17+0100 T_bottom=41.273 flow=stale(247s) voltage_scan=7/11``.
+
+    Tasks that are not well are added: ``read.failures=3`` (in a row), ``read.missed=12``, ``read.hung=1``.
+    """
     now = state.now()
     stamp = iso_local(now)
     words = [stamp[:-3] + stamp[-2:] if stamp[-3] == ":" else stamp]
@@ -31,6 +34,12 @@ def status_line(model: Model, state: RunState) -> str:
         if _shown(t)
     ]
     words += [f"{_word(sweep.name)}={_points(sweep)}" for sweep in state.sweeps()]
+    words += [f"{_word(s.name)}.failed={s.failed}" for s in state.sweeps() if s.failed]
+    for task in state.tasks():
+        counts = {"failures": task.failures, "missed": task.missed, "hung": int(bool(task.hung))}
+        words += [f"{_word(task.name)}.{what}={count}" for what, count in counts.items() if count]
+    alarms = state.alarms().items()
+    words += [f"alarm={_word(a.name or name)}" for name, a in alarms if a.level == "active"]
     return " ".join(words)
 
 

@@ -21,9 +21,10 @@ __all__ = ["HISTORY", "Model", "Trace"]
 HISTORY = 600  # seconds, one bin each
 SPANS = (60, 120, 300, HISTORY)
 RATE_SAMPLES = 40
-STALE_PERIODS = 3
-#: Below this a missing value is a hiccup, whatever the period.
-STALE_SECONDS = 2.0
+#: A value is carried on for so many periods.
+CARRIED_PERIODS = 3
+#: Below this a missing value is a hiccup, whatever the rate.
+HICCUP = 2.0  # seconds
 #: Of more rows of one kind at once, only so many are averaged into the history.
 SAMPLED_ROWS = 64
 
@@ -93,16 +94,16 @@ class Trace:
             return math.nan
         (t0, n0), (t1, n1) = self.samples[0], self.samples[-1]
         rate = (n1 - n0) / (t1 - t0)
-        return rate if now - t1 < max(10.0 / rate, STALE_SECONDS) else math.nan
+        return rate if now - t1 < max(10.0 / rate, HICCUP) else math.nan
 
     def stale_since(self, now: float, started: float) -> float | None:
         """Return the age of the last value when it is older than a few periods, else None."""
-        period = self.description.period
-        if not period:
+        limit = self.description.stale_after
+        if limit is None:
             return None
         since = max(self.last[0], started) if self.last else started
         age = now - since
-        if age <= max(STALE_PERIODS * period, STALE_SECONDS):
+        if age <= limit:
             return None
         return now - self.last[0] if self.last else age
 
@@ -129,7 +130,7 @@ class Trace:
     def _carried(self, means: FloatArray, width: int, now: float) -> FloatArray:
         rate = self.rate(now)
         step = self.description.period or (1.0 / rate if rate > 0 else 0.0)
-        hold = math.ceil(min(STALE_PERIODS * step, float(HISTORY)) / width)
+        hold = math.ceil(min(CARRIED_PERIODS * step, float(HISTORY)) / width)
         filled = np.flatnonzero(np.isfinite(means))
         if not hold or not len(filled):
             return means

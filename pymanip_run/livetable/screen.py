@@ -17,6 +17,8 @@ from rich.cells import cell_len
 from pymanip_run.clock import iso_local
 from pymanip_run.livetable.table import Line, Table, fit
 from pymanip_run.livetable.text import UNICODE, Glyphs, event_line, grouped, inert
+from pymanip_run.livetable.trouble import troubles
+from pymanip_run.runtime.endings import how_to_force
 from pymanip_run.units import format_clock, format_duration, format_size
 
 if TYPE_CHECKING:
@@ -81,6 +83,7 @@ class Screen:
             self._table.ended = now
         head, foot = self._header(width), self._footer(width)
         sweeps = self._sweeps(width, now)[: max(0, (height - 6) // 3)]
+        sweeps += self._troubles(now)[: max(0, (height - 8) // 3)]
         events = self._events(now, 3 if height >= 18 else 1 if height >= 10 else 0)
         airy = height >= 14
         room = height - len(head) - len(foot) - len(sweeps) - len(events) - (2 if airy else 0)
@@ -138,17 +141,23 @@ class Screen:
                 lines.append([(f" {due}", "")])
         return lines
 
+    def _troubles(self, now: float) -> list[Line]:
+        if self.outcome is not None:
+            return []
+        return [[(f" {text}", "yellow")] for text in troubles(self.state.tasks(), now)]
+
     def _sweep(self, sweep: SweepProgress, width: int) -> str:
         name = fit(inert(sweep.name), max(10, width // 4), self.glyphs)
         left = ""
         if sweep.remaining is not None and math.isfinite(sweep.remaining):
             left = f" {self.glyphs.dot} {format_clock(sweep.remaining)} left"
+        failed = f", {sweep.failed} failed" if sweep.failed else ""
         if sweep.total is None:
-            return f" {name}  {sweep.done} points{left}"
+            return f" {name}  {sweep.done} points{failed}{left}"
         length = 20 if width >= 72 else 10
         done = length if sweep.total <= 0 else min(length, length * sweep.done // sweep.total)
         bar = self.glyphs.bar_done * done + self.glyphs.bar_open * (length - done)
-        return f" {name}  {bar}  {sweep.done} of {sweep.total} points{left}"
+        return f" {name}  {bar}  {sweep.done} of {sweep.total} points{failed}{left}"
 
     def _next_due(self, now: float) -> str:
         if self.outcome is not None or self.state.stopping is not None:
@@ -187,7 +196,8 @@ class Screen:
                 note = note[1:]
             return [[(" note: ", "bold"), (f"{note}_", "")]]
         if self.state.stopping is not None:
-            return [[(f" {self._how_to_cancel(self.state.stopping)}", "yellow")]]
+            text = f"finishing the present step; {how_to_force(self.state.stopping)}"
+            return [[(f" {text}", "yellow")]]
         if not self.keys:
             return [[(" Ctrl-C stops after the present step", "dim")]]
         pause = ("p continue display", "yellow") if self.paused else ("p pause display", "dim")
@@ -199,12 +209,6 @@ class Screen:
                 (f"{dot}q stop{dot}Ctrl-C stops after the present step", "dim"),
             ]
         ]
-
-    @staticmethod
-    def _how_to_cancel(reason: str) -> str:
-        if reason == "Ctrl-C" or reason.startswith("SIG"):
-            return "finishing the present step; press Ctrl-C again to cancel it"
-        return "finishing the present step; press Ctrl-C twice to cancel it"
 
 
 def _cropped(line: Line, width: int, glyphs: Glyphs) -> Line:

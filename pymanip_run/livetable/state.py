@@ -19,6 +19,8 @@ class SweepProgress(NamedTuple):
     total: int | None
     #: Seconds left, as far as can be told.
     remaining: float | None = None
+    #: Points that failed for good and were passed over; they count as done.
+    failed: int = 0
 
 
 class TaskProgress(NamedTuple):
@@ -30,6 +32,12 @@ class TaskProgress(NamedTuple):
     next_due: float | None = None
     #: Seconds between its steps.
     period: float | None = None
+    #: Failures in a row; `next_due` is when it is tried again.
+    failures: int = 0
+    #: Ticks that were missed so far.
+    missed: int = 0
+    #: The line where a call is that goes on although its time was over.
+    hung: str | None = None
 
 
 class AlarmState(NamedTuple):
@@ -37,6 +45,8 @@ class AlarmState(NamedTuple):
 
     level: Literal["ok", "pending", "active", "cleared"]
     text: str
+    #: What the alarm is called.
+    name: str = ""
 
 
 class RunState(Protocol):

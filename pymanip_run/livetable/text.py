@@ -7,8 +7,6 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
     from pymanip_run.records import FloatArray
 
@@ -157,6 +155,8 @@ class Number:
 
 def sparkline(cells: FloatArray, glyphs: Glyphs = UNICODE) -> str:
     """Return one sign for each cell, shape (n,); a space for NaN."""
+    import numpy as np  # noqa: PLC0415 - what only writes text does not wait for it
+
     shown = np.isfinite(cells)
     if not shown.any():
         return " " * len(cells)

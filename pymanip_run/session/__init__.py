@@ -12,12 +12,15 @@ from pymanip_run.lazily import importer
 if TYPE_CHECKING:
     from pymanip_run.session.live import AsyncSession
     from pymanip_run.session.path import session_file
+    from pymanip_run.session.rehearsed import RehearsedSession, RehearsedState
     from pymanip_run.session.running import RunOptions, run_tasks
     from pymanip_run.session.saved import SavedAsyncSession
     from pymanip_run.session.state import internals
 
 __all__ = [
     "AsyncSession",
+    "RehearsedSession",
+    "RehearsedState",
     "RunOptions",
     "SavedAsyncSession",
     "internals",
@@ -29,6 +32,8 @@ __getattr__ = importer(
     __name__,
     {
         "AsyncSession": "live",
+        "RehearsedSession": "rehearsed",
+        "RehearsedState": "rehearsed",
         "RunOptions": "running",
         "SavedAsyncSession": "saved",
         "internals": "state",

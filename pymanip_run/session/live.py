@@ -6,22 +6,27 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+from pymanip_run.access import DEFAULT_PORT
 from pymanip_run.clock import SYSTEM
 from pymanip_run.core.feed import Feed
 from pymanip_run.core.recorder import Recorder
 from pymanip_run.core.view import SessionView
-from pymanip_run.errors import UsageError, did_you_mean
+from pymanip_run.errors import UsageError
 from pymanip_run.runtime.sweep import Sweep
-from pymanip_run.session.path import session_file
+from pymanip_run.runtime.threads import call_in
+from pymanip_run.session.attributes import GuardedAttributes
+from pymanip_run.session.mailing import RegularMails, account_for, regular_mails
+from pymanip_run.session.path import readable_file, session_file
 from pymanip_run.session.running import RunOptions, discard, run_tasks
+from pymanip_run.session.serving import ServerOptions
 from pymanip_run.session.state import LiveState, open_for_writing
 from pymanip_run.storage.memory import MemoryStore
-from pymanip_run.storage.snapshot import SnapshotStore
+from pymanip_run.storage.reading import open_store
 from pymanip_run.storage.store import FileStore
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from types import TracebackType
 
     from pymanip_run.records import Event
@@ -29,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncSession"]
 
 
-class AsyncSession(SessionView):
+class AsyncSession(GuardedAttributes, SessionView):
     """An experiment session: records, runs tasks, and reads what it recorded.
 
     Parameters
@@ -81,14 +86,14 @@ class AsyncSession(SessionView):
             memory = MemoryStore()
             state = LiveState(memory, name, Recorder(memory, feed), feed)
         else:
-            path = session_file(session_name)
+            path = (readable_file if readonly else session_file)(session_name)
             existed = path.exists()
             if existed and not exist_ok:
                 raise FileExistsError(
                     f"{path} exists; choose another name, or leave out exist_ok=False"
                 )
             if readonly:
-                state = LiveState(SnapshotStore(path), path.stem, None, feed)
+                state = LiveState(open_store(path), path.stem, None, feed)
             else:
                 state = open_for_writing(path, feed, title, checkpoint_period, sync_period)
         self.__dict__["_session"] = state
@@ -97,26 +102,6 @@ class AsyncSession(SessionView):
             self.__dict__["add_entry"] = state.recorder.add_entry
         if verbose and existed:
             self.print_welcome()
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if name in _RESERVED or name == "_session":
-            raise AttributeError(
-                f"{name!r} is a part of the session itself; give the device another name"
-            )
-        super().__setattr__(name, value)
-
-    def __getattr__(self, name: str) -> Any:
-        if "_session" not in self.__dict__ and (name == "_session" or hasattr(type(self), name)):
-            raise AttributeError(
-                f"{type(self).__name__}.__init__ did not call super().__init__(); call it before anything else"
-            )
-        if hasattr(type(self), name):
-            return object.__getattribute__(
-                self, name
-            )  # a property of a subclass failed: with its own words
-        names = [*vars(self), *(n for n in dir(type(self)) if not n.startswith("_"))]
-        hint = did_you_mean(name, names)
-        raise AttributeError(f"the session has no attribute {name!r}{hint}", name=name, obj=self)
 
     def __enter__(self) -> Self:
         self._session  # noqa: B018 - tells a subclass that did not call super().__init__()
@@ -132,6 +117,8 @@ class AsyncSession(SessionView):
 
     def close(self) -> None:
         """Bring everything into the session file and release it. Reading goes on to work."""
+        self._session.device_calls.close()
+        self._session.release_worker()
         self._session.store.close()
 
     # -- write ----------------------------------------------------------------------------------
@@ -162,7 +149,9 @@ class AsyncSession(SessionView):
 
     async def aadd_dataset(self, /, *dicts: Mapping[str, Any], **values: Any) -> None:
         """Do as :meth:`add_dataset`, in a thread: for large arrays, which must not change meanwhile."""
-        await asyncio.to_thread(self._session.recorder.add_dataset, *dicts, **values)
+        inside = self._session
+        # Not a thread of asyncio: hung calls of tasks may hold all of them.
+        await call_in(inside.worker, inside.recorder.add_dataset, *dicts, **values)
 
     def save_parameter(self, /, *dicts: Mapping[str, Any], **values: Any) -> None:
         """Set parameters: numbers, truth values, texts. The change of one is an event."""
@@ -196,7 +185,7 @@ class AsyncSession(SessionView):
 
     async def async_sync(self) -> None:
         """Return when all is on disk; meanwhile others run."""
-        await asyncio.to_thread(self.sync)
+        await call_in(self._session.worker, self.sync)
 
     def save_remote_data(self, data: Mapping[str, Any]) -> None:
         """Store what a remote observer recorded: series as datasets, single values as parameters."""
@@ -262,7 +251,7 @@ class AsyncSession(SessionView):
         self,
         *tasks: Any,
         server_port: int | None = 6913,
-        custom_routes: object = None,
+        custom_routes: Iterable[Any] | None = None,
         custom_figures: object = None,
         offscreen_figures: bool = False,
         server_host: str = "127.0.0.1",
@@ -279,10 +268,17 @@ class AsyncSession(SessionView):
         *tasks
             Coroutine functions, called again and again, with the session if they take an
             argument; awaitables, awaited once; :func:`~pymanip_run.every`; :meth:`sweep`.
-        server_port, server_host, server_token, offscreen_figures
-            For the server and the figures, which this version does not have yet.
-        custom_routes, custom_figures
-            Not available in this version.
+        server_port
+            Where the dashboard is; None or 0: there is none. The default one moves to the next free
+            port; another one that is taken leaves the run without a dashboard, with a warning.
+        custom_routes
+            Routes of aiohttp that are served too, behind the token; their handlers run where the tasks do.
+        offscreen_figures, custom_figures
+            For the figures, which this version does not have yet.
+        server_host
+            ``"127.0.0.1"``: only this computer; ``"0.0.0.0"``: the network too.
+        server_token
+            The user's by default, see ``pymanip-run token``; ``"none"``: everybody gets in.
         handle_signals
             Whether Ctrl-C and SIGTERM are handled as said.
 
@@ -295,18 +291,21 @@ class AsyncSession(SessionView):
         UsageError
             If the session runs already, or what is asked for is not available.
         """
-        del server_port, server_host, server_token, offscreen_figures
-        if custom_routes is not None or custom_figures is not None:
-            missing = (
-                "custom_routes (the server)"
-                if custom_routes is not None
-                else "custom_figures (the plots)"
-            )
+        del offscreen_figures
+        if custom_figures is not None:
             discard(tasks)
             raise UsageError(
-                f"{missing} is not available in this version of pymanip-run; leave it out"
+                "custom_figures (the plots) is not available in this version of pymanip-run; leave it out"
             )
-        await run_tasks(self, tasks, RunOptions(handle_signals=handle_signals))
+        server = None
+        if server_port:
+            server = ServerOptions(
+                server_host,
+                None if server_port == DEFAULT_PORT else server_port,
+                server_token or "user",
+                custom_routes=tuple(custom_routes or ()),
+            )
+        await run_tasks(self, tasks, RunOptions(handle_signals=handle_signals, server=server))
 
     def run(self, *tasks: Any, **options: Any) -> None:
         """Run :meth:`monitor` from synchronous code; the same parameters.
@@ -328,42 +327,70 @@ class AsyncSession(SessionView):
 
     async def device_call(
         self, function: Callable[..., Any], *args: Any, timeout: float | None = None
-    ) -> NoReturn:
-        """Call a blocking driver in its device's thread: not available in this version.
+    ) -> Any:
+        """Call a blocking driver in its device's thread, ``device_call(sesn.thermo.read, 1)``.
+
+        There is one thread for each device. Also outside of a run.
+
+        Parameters
+        ----------
+        function, *args
+            A method of the device, or of a part of it; or a function whose first argument it is.
+        timeout
+            Seconds; None waits for ever.
 
         Raises
         ------
-        UsageError
-            Always.
+        DeviceTimeoutError
+            If it took longer, or if an earlier call still hangs in the thread.
+        Exception
+            What the function raised.
         """
-        raise UsageError(
-            "device_call is not available in this version of pymanip-run; "
-            "meanwhile write: await asyncio.to_thread(function, *args)"
-        )
+        calls = self._session.device_calls
+        return await calls.call(function, args, timeout=timeout, names=vars(self))
 
     def plot(self, *args: object, **options: object) -> NoReturn:
-        """Plot variables while they are measured: not available in this version.
-
-        Raises
-        ------
-        UsageError
-            Always.
-        """
+        """Plot variables while they are measured: not available in this version."""
         raise UsageError(
             "plot() (live figures) is not available in this version of pymanip-run; leave it out"
         )
 
-    def send_email(self, *args: object, **options: object) -> NoReturn:
-        """Send regular reports by e-mail: not available in this version.
+    def send_email(  # noqa: PLR0917 - as published
+        self,
+        from_addr: str,
+        to_addrs: str | Iterable[str],
+        host: str | None = None,
+        port: int | None = None,
+        subject: str | None = None,
+        delay_hours: float = 6,
+        initial_delay_hours: float | None = None,
+        use_ssl_submission: bool = False,
+        use_starttls: bool = False,
+        user: str | None = None,
+        password: str | None = None,
+    ) -> RegularMails:
+        """Return a task for :meth:`monitor` that sends regular reports; it never ends the run.
+
+        Parameters
+        ----------
+        from_addr, to_addrs, subject
+            Sender, receivers, and what subjects begin with: by default the session's name.
+        host, port, user, password
+            The mail server; that of the user's configuration, else this computer. The port is by
+            default 587 with STARTTLS, 465 with TLS, else 25.
+        delay_hours, initial_delay_hours
+            Time between two reports, and until the first: by default half of it.
+        use_ssl_submission, use_starttls
+            Encrypt by TLS, or by STARTTLS; the server's certificate is checked.
 
         Raises
         ------
         UsageError
-            Always.
+            If an address is none, or the password would cross the network unencrypted.
         """
-        raise UsageError(
-            "send_email() (reports by e-mail) is not available in this version of pymanip-run; leave it out"
-        )
-
-
-_RESERVED = frozenset(name for name in dir(AsyncSession) if not name.startswith("_")) - {"running"}
+        account = account_for(
+            from_addr, to_addrs, host, port,
+            use_ssl_submission=use_ssl_submission, use_starttls=use_starttls,
+            user=user, password=password,
+        )  # fmt: skip
+        return regular_mails(self, account, subject, delay_hours, initial_delay_hours)

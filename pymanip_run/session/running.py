@@ -15,29 +15,39 @@ from contextlib import (
 )
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from pymanip_run import provenance
 from pymanip_run.control import listening
 from pymanip_run.core.context import process_start
 from pymanip_run.errors import PymanipError, UsageError, run_exit_code
 from pymanip_run.registry import RegisteredRun, Registration
-from pymanip_run.runtime.interrupts import Interrupts
+from pymanip_run.runtime.interrupts import Interrupts, Unhandled
 from pymanip_run.runtime.supervise import Supervisor
 from pymanip_run.runtime.tasks import normalise
+from pymanip_run.runtime.threads import call_apart
+from pymanip_run.session.beside import Beside
 from pymanip_run.session.controlled import Controlled
+from pymanip_run.session.last_words import record_last_words
+from pymanip_run.session.serving import open_server
 from pymanip_run.session.state import internals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 
+    from pymanip_run.core.recorder import Recorder
     from pymanip_run.runtime.stop import StopSignal
     from pymanip_run.runtime.tasks import TaskSpec
     from pymanip_run.session.live import AsyncSession
+    from pymanip_run.session.serving import ServerOptions, Serving
 
-__all__ = ["RunOptions", "discard", "run_tasks"]
+__all__ = ["RunOptions", "discard", "ending", "run_tasks"]
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+#: Attributes and texts of a run.
+Origin: TypeAlias = tuple[dict[str, Any], dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -57,8 +67,12 @@ class RunOptions:
     around: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
     #: The experiment file, None for a script.
     experiment: Path | None = None
+    #: The server, or how it is to be; None: no port is opened.
+    server: ServerOptions | Serving | None = None
     #: Whether other processes of the user know of the run, and can control it.
     registered: bool = True
+    #: Whether it is looked up where the data come from: computer, versions, git.
+    traced: bool = True
     attributes: Mapping[str, Any] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
 
@@ -70,6 +84,7 @@ async def run_tasks(session: AsyncSession, tasks: Iterable[Any], options: RunOpt
         recorder = state.recorder
         if state.running:
             raise UsageError("this session runs already; one monitor() at a time")
+        tasks, beside = _divided(tasks)
         specs = normalise(tasks, session)
         state.stop.clear()
         supervisor = Supervisor(
@@ -79,22 +94,36 @@ async def run_tasks(session: AsyncSession, tasks: Iterable[Any], options: RunOpt
             on_fault=lambda name, error: recorder.event(
                 "error", name, f"{type(error).__name__}: {error}"
             ),
+            tell=recorder.event,
+            break_in=lambda: signals.push(),  # noqa: PLW0108 - they are made below
         )
         state.running, state.supervisor = True, supervisor
         try:
+            serving = open_server(options.server)
             surroundings = _Surroundings(supervisor)
-            with _signals(surroundings, options), supervisor.taking_signals():
+            signals = _signals(surroundings, options, recorder)
+            with signals, supervisor.taking_signals():
                 try:
-                    with _recorded(session, options, surroundings.force):
-                        await surroundings.run(specs, options)
+                    origin = await surroundings.cancellable(_prepared(options, serving))
+                    with _recorded(session, options, origin, surroundings, serving):
+                        await surroundings.run(specs, beside, options)
                 finally:
                     surroundings.left = True
+                    serving.close()
                 if surroundings.forced:  # while the end was recorded
                     raise KeyboardInterrupt
         finally:
             state.running, state.supervisor = False, None
     finally:
         discard(tasks)
+
+
+def _divided(tasks: list[Any]) -> tuple[list[Any], list[Beside]]:
+    """Return the tasks, and what runs beside them; alone this is awaited like a task."""
+    others = [task for task in tasks if not isinstance(task, Beside)]
+    if not others:
+        return tasks, []
+    return others, [task for task in tasks if isinstance(task, Beside)]
 
 
 class _Surroundings:
@@ -104,30 +133,43 @@ class _Surroundings:
         self._supervisor = supervisor
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
-        self._supervising = False
+        self._supervising = self._have_run = False
         self.forced = False
         #: What is cancelled from now on would be the code after ``monitor``.
         self.left = False
         self.interrupt = supervisor.interrupt
+        #: The entry in the registry, once there is one.
+        self.registration: Registration | None = None
 
-    async def run(self, specs: list[TaskSpec], options: RunOptions) -> None:
+    async def run(self, specs: list[TaskSpec], beside: list[Beside], options: RunOptions) -> None:
         """Enter the surroundings, run the tasks in them, and leave them."""
+        await self.cancellable(self._run(specs, beside, options))
+
+    async def _run(self, specs: list[TaskSpec], beside: list[Beside], options: RunOptions) -> None:
+        async with options.around():
+            for name, observer in options.observers:
+                self._supervisor.background(observer(self._supervisor), name)
+            for one in beside:
+                self._supervisor.background(one.run(), one.name)
+            self._supervising = True
+            try:
+                await self._supervisor.run(specs, duration=options.duration)
+            finally:
+                self._supervising, self._have_run = False, True
+
+    async def cancellable(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Await something that a second Ctrl-C ends."""
         try:
-            async with options.around():
-                for name, observer in options.observers:
-                    self._supervisor.background(observer(self._supervisor), name)
-                self._supervising = True
-                try:
-                    await self._supervisor.run(specs, duration=options.duration)
-                finally:
-                    self._supervising = False
+            return await coroutine
         except asyncio.CancelledError:
             if self.forced:
                 raise KeyboardInterrupt from None
             raise
 
-    def force(self, signum: int) -> None:
-        """Take the second signal; in a signal handler."""
+    def force(self, signum: int | None) -> None:
+        """Take the second signal, None when the time of grace is over; in a signal handler."""
+        if signum is None and self._have_run:  # it came too late: teardown is never cut off
+            return
         if not self._supervising and self._task is not None:
             self.forced = True
             self._loop.call_soon_threadsafe(self._cancel, self._task)
@@ -140,22 +182,30 @@ class _Surroundings:
 
 @contextmanager
 def _recorded(
-    session: AsyncSession, options: RunOptions, force: Callable[[int], object]
+    session: AsyncSession,
+    options: RunOptions,
+    origin: Origin,
+    surroundings: _Surroundings,
+    serving: Serving,
 ) -> Iterator[None]:
     """Record start and end of a run, in the session and in the registry; meanwhile it can be controlled."""
     state = internals(session)
-    attributes, texts = _provenance(options)
-    start = state.recorder.begin_run(attributes, texts)
-    registration = _register(session, options, start, attributes)
+    start = state.recorder.begin_run(*origin)
+    registration = _register(session, options, start, origin[0])
+    surroundings.registration = state.registration = registration
     outcome: BaseException | None = None
     try:
-        with _controlled(session, options, start, registration, force):
+        with (
+            _controlled(session, options, start, registration, surroundings.force),
+            serving.running(session, start, options.duration, registration),
+        ):
             yield
     except BaseException as error:
         outcome = error
         raise
     finally:
-        code, reason = _ending(state.stop, outcome)
+        code, reason = ending(state.stop, outcome)
+        state.registration = None
         if registration is not None:
             registration.finish(code, reason)
         try:
@@ -173,27 +223,49 @@ def discard(tasks: Iterable[Any]) -> None:
             task.close()
 
 
-def _signals(surroundings: _Surroundings, options: RunOptions) -> Any:
+def _signals(
+    surroundings: _Surroundings, options: RunOptions, recorder: Recorder
+) -> Interrupts | Unhandled:
     if not options.handle_signals:
-        return nullcontext()
+        return Unhandled()
+
+    def on_third(signum: int) -> None:
+        try:
+            if options.on_third is not None:
+                options.on_third(signum)
+        finally:
+            record_last_words(recorder, surroundings.registration, signum)
+
     return Interrupts(
         surroundings.interrupt,
         surroundings.force,
-        on_third=options.on_third,
+        on_third=on_third,
         on_hangup=options.on_hangup,
     )
 
 
-def _provenance(options: RunOptions) -> tuple[dict[str, Any], dict[str, str]]:
-    folder = options.experiment.parent if options.experiment is not None else _script_folder()
-    return provenance.attributes() | dict(options.attributes), provenance.texts(folder) | dict(
-        options.texts
-    )
+async def _prepared(options: RunOptions, serving: Serving) -> Origin:
+    """Return where the data will come from; meanwhile the server is made ready."""
+    if not serving.is_open:
+        return await _provenance(options)
+    origin, _ = await asyncio.gather(_provenance(options), serving.prepare())
+    return origin
 
 
-def _script_folder() -> Path | None:
+async def _provenance(options: RunOptions) -> Origin:
+    """Return where the data will come from; in a thread, because git may take a while to tell."""
+    if not options.traced:
+        return dict(options.attributes), dict(options.texts)
+    script = None if options.experiment is not None else _script()
+    code = options.experiment or script
+    folder = code.parent if code is not None else None
+    texts = await call_apart("provenance", provenance.texts, folder, script)
+    return provenance.attributes() | dict(options.attributes), texts | dict(options.texts)
+
+
+def _script() -> Path | None:
     main = getattr(sys.modules.get("__main__"), "__file__", None)
-    return Path(main).resolve().parent if main else None
+    return Path(main).resolve() if main else None
 
 
 def _controlled(
@@ -231,7 +303,7 @@ def _register(
     )
 
 
-def _ending(stop: StopSignal, outcome: BaseException | None) -> tuple[int, str]:
+def ending(stop: StopSignal, outcome: BaseException | None) -> tuple[int, str]:
     """Return exit code and reason of a run."""
     if outcome is None:
         return stop.exit_code, stop.reason or "all tasks ended"
@@ -241,4 +313,8 @@ def _ending(stop: StopSignal, outcome: BaseException | None) -> tuple[int, str]:
         return 1, "cancelled"
     code = run_exit_code(outcome)
     first = str(outcome).partition("\n")[0]
-    return code, f"{type(outcome).__name__}: {first}" if first else type(outcome).__name__
+    text = f"{type(outcome).__name__}: {first}" if first else type(outcome).__name__
+    if stop.exit_code > 1 and stop.exit_code != code:
+        # What asked for the stop, an alarm for example, is the cause, and the rest follows from it.
+        return stop.exit_code, f"{stop.reason}; {text}"
+    return code, text

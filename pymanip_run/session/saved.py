@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from pymanip_run.core.view import SessionView
-from pymanip_run.session.path import session_file
-from pymanip_run.storage.snapshot import SnapshotStore
+from pymanip_run.session.path import readable_file
+from pymanip_run.storage.reading import open_store
 
 if TYPE_CHECKING:
     import os
@@ -20,7 +20,8 @@ class SavedAsyncSession(SessionView):
     Parameters
     ----------
     session_name
-        Name or path of the session file; ``.h5`` may be left out.
+        Name or path of the session file; ``.h5`` may be left out. Sessions of pymanip are read too:
+        ``.db`` of every version, and ``.hdf5`` of its synchronous sessions.
     verbose
         Print the dates of the session.
 
@@ -33,8 +34,8 @@ class SavedAsyncSession(SessionView):
     """
 
     def __init__(self, session_name: str | os.PathLike[str], verbose: bool = True) -> None:
-        path = session_file(session_name)
-        super().__init__(SnapshotStore(path), path.stem)
+        path = readable_file(session_name)
+        super().__init__(open_store(path), path.stem)
         if verbose:
             self.print_welcome()
 

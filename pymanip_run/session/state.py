@@ -7,14 +7,22 @@ from typing import TYPE_CHECKING
 
 from pymanip_run.core.recorder import Recorder
 from pymanip_run.core.view import SessionState
+from pymanip_run.devices import DeviceCalls
 from pymanip_run.errors import UsageError
 from pymanip_run.runtime.stop import StopSignal
+from pymanip_run.runtime.threads import Worker
 from pymanip_run.storage.store import FileStore
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from pymanip_run.alarms.board import Board
+    from pymanip_run.alarms.rules import Change
     from pymanip_run.core.feed import Feed
+    from pymanip_run.mail.letter import Figure
+    from pymanip_run.mail.outbox import ListedMail
+    from pymanip_run.registry import Registration
     from pymanip_run.runtime.supervise import Supervisor
     from pymanip_run.session.live import AsyncSession
     from pymanip_run.storage.contract import ReadableStore
@@ -34,6 +42,28 @@ class LiveState(SessionState):
         self.stop = StopSignal()
         self.running = False
         self.supervisor: Supervisor | None = None
+        #: The thread for what would hold the loop: large arrays.
+        self.worker = Worker("session")
+        #: Of the present run, None where it has none.
+        self.registration: Registration | None = None
+        self.device_calls = DeviceCalls()
+        #: The states of the alarms of the present run, None where it has none.
+        self.alarms: Board | None = None
+        #: What became active and was cleared in this run, the latest of it.
+        self.alarm_changes: Sequence[Change] = ()
+        #: What a rehearsal would have sent.
+        self.listed_mails: Sequence[ListedMail] = ()
+        #: The link to the dashboard, None without one.
+        self.address: str | None = None
+        #: Returns the plots of the present run, for mails.
+        self.figures: Callable[[], Sequence[Figure]] = tuple
+        #: What became of the devices of the last run, in words.
+        self.closed_devices: tuple[str, ...] = ()
+
+    def release_worker(self) -> None:
+        """Let its thread end; who comes later gets another."""
+        released, self.worker = self.worker, Worker("session")
+        released.shutdown(wait=False)
 
     @property
     def recorder(self) -> Recorder:

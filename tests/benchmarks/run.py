@@ -21,7 +21,8 @@ from measuring import PROJECT, PYMANIP, QCODES, QUICK, Options, Verdict
 
 NAMES = [
     "add_entry", "ticker", "stalls", "add_dataset", "reading", "last_values", "opening", "size", "checkpoint",
-    "startup", "interrupt",
+    "startup", "interrupt", "iterations", "grid",
+    "dry_run", "alarms", "export",
 ]  # fmt: skip
 PAGE = PROJECT / "docs" / "explanations" / "performance.md"
 HEAD = """\

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
+OLD_SESSION = PROJECT / "tests" / "unit" / "storage" / "pymanip_sessions" / "schema_4.1.db"
 FENCE = re.compile(
     r"^(?:<!-- file: (?P<file>\S+) -->\n)?(?P<ticks>`{3,})(?P<info>[^\n`]*)\n(?P<body>.*?)^(?P=ticks)\s*$",
     re.M | re.S,
@@ -102,6 +103,8 @@ class Desk:
             self.samples,
             ignore=shutil.ignore_patterns("*.h5*", "*.log", "*.csv", "__pycache__"),
         )
+        # What people who come from pymanip have.
+        shutil.copy(OLD_SESSION, self.folder / "old_convection.db")
         commands = folder / "bin"
         commands.mkdir()
         scripts = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"][

@@ -4,33 +4,104 @@ import re
 
 import pytest
 import typer.main
+import yaml
 from documents import PROJECT
+from pydantic import BaseModel
 
 import pymanip_run
 from pymanip_run.cli.app import build
-from pymanip_run.experiment.model import Experiment
+from pymanip_run.experiment.model import (
+    Alarm,
+    AlarmTest,
+    Device,
+    Email,
+    Experiment,
+    Limits,
+    OnError,
+    Parameter,
+    Plot,
+    Reconnect,
+    SafeAction,
+    Server,
+    Session,
+    Simulate,
+    Sweep,
+    Task,
+    Tunable,
+    Variable,
+)
+from pymanip_run.experiment.schema import experiment_schema
+from pymanip_run.units import parse_duration
 
 REFERENCE = PROJECT / "docs" / "reference"
 
 
-def keys(schema, definitions):
-    """All keys that a JSON schema knows, at any depth."""
-    if isinstance(schema, dict):
-        if "$ref" in schema:
-            return keys(definitions.pop(schema["$ref"].rsplit("/", 1)[1], {}), definitions)
-        found = set(schema.get("properties", {}))
-        return found.union(*(keys(part, definitions) for part in schema.values()))
-    if isinstance(schema, list):
-        return set().union(*(keys(part, definitions) for part in schema))
-    return set()
+TABLES = {
+    "key": Experiment, "key of `session`": Session, "key of a device": Device, "key of `simulate`": Simulate,
+    "key of `reconnect`": Reconnect, "key of `safe`": SafeAction, "key of a parameter": Parameter,
+    "key of `tunable`": Tunable, "key of a variable": Variable, "key of a task": Task, "key of `sweep`": Sweep,
+    "key of `on_error`": OnError, "key of a plot": Plot, "key of an alarm": Alarm, "key of `alarm_tests`": AlarmTest,
+    "key of `email`": Email, "key of `server`": Server, "key of `limits`": Limits,
+}  # fmt: skip
+#: Described in a sentence of the table above them.
+IN_PASSING = {"Axis": Sweep, "Log": Sweep, "Tls": Server, "Run": Alarm}
 
 
-def test_every_key_of_the_experiment_file_is_in_the_reference():
-    schema = Experiment.model_json_schema()
-    page = (REFERENCE / "experiment-file.md").read_text("utf-8")
-    known = keys(schema, schema.pop("$defs"))
-    assert {"module", "every", "max_step", "snake"} <= known
-    assert {key for key in known if f"`{key}`" not in page} == set()
+def tables(page):
+    """The tables of keys: what their first column is called, and key, default, meaning of each row."""
+    found, name = {}, None
+    for line in page.splitlines():
+        cells = (
+            [cell.strip() for cell in line.strip("|").split(" | ")] if line.startswith("|") else []
+        )
+        if cells[1:2] == ["default"]:
+            name, found[cells[0]] = cells[0], []
+        elif not cells:
+            name = None
+        elif name and not line.startswith("|---"):
+            cells = [cell.strip() for cell in line.strip("|").split("|")]
+            found[name].append((cells[0].strip("`"), cells[1].strip("`"), "|".join(cells[2:])))
+    return found
+
+
+@pytest.fixture(scope="module")
+def page():
+    return (REFERENCE / "experiment-file.md").read_text("utf-8")
+
+
+def test_every_part_of_the_experiment_file_has_a_table(page):
+    assert tables(page).keys() == TABLES.keys()
+    described = {model.__name__ for model in TABLES.values()} | IN_PASSING.keys()
+    assert experiment_schema()["$defs"].keys() - described == {"Reference"}
+    for name, model in IN_PASSING.items():
+        keys = experiment_schema()["$defs"][name]["properties"]
+        assert [key for key in keys if f"`{key}`" not in page and f"{{{key}: " not in page] == [], (
+            model
+        )
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_reference_has_each_key_with_its_default(page, table):
+    rows = {key: (default, meaning) for key, default, meaning in tables(page)[table]}
+    fields = {field.alias or name: field for name, field in TABLES[table].model_fields.items()}
+    assert list(rows) == list(fields), "in the order of the models"
+    for key, (default, meaning) in rows.items():
+        assert meaning, key
+        if fields[key].is_required():
+            assert default == "required", key
+        elif default:
+            assert same(fields[key].default, default), f"{key}: {fields[key].default!r}"
+        else:
+            empty = fields[key].default
+            assert not empty or isinstance(empty, BaseModel), f"{key}: {empty!r}"
+
+
+def same(default, text):
+    """Whether a default is what the table says: a value of YAML, or a duration."""
+    value = yaml.safe_load(text)
+    if value == default:
+        return True
+    return isinstance(default, float) and parse_duration(value) == default
 
 
 @pytest.mark.parametrize("name", sorted(set(pymanip_run.__all__) - {"__version__"}))

@@ -36,7 +36,10 @@ with AsyncSession("a") as sesn:
 say("closed")
 """
 BOTH = pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
-HINT = "{}: finishing the present step; press Ctrl-C again to cancel it\n"
+HINTS = {
+    signal.SIGINT: "Ctrl-C: finishing the present step; press Ctrl-C again to cancel it\n",
+    signal.SIGTERM: "SIGTERM: finishing the present step; send SIGTERM again, or press Ctrl-C, to cancel it\n",
+}
 
 
 def name_of(signum):
@@ -49,7 +52,7 @@ def test_the_first_lets_the_present_step_finish_and_the_script_goes_on(script, h
     process.wait_for("ready")
     process.send(signum)
     code, errors = process.end()
-    assert (code, errors) == (0, HINT.format(name_of(signum)))
+    assert (code, errors) == (0, HINTS[signum])
     for line in ("returned", "restored True", "closed"):
         assert line in process.lines
     sesn = healed()
@@ -86,7 +89,7 @@ def test_the_first_says_how_to_go_on(script):
     process = script(SCRIPT.format(body=TASKS["asyncio.sleep"]))
     process.wait_for("ready")
     process.send(signal.SIGINT)
-    assert process.next_error() == HINT.format("Ctrl-C")  # it waits until it has said so
+    assert process.next_error() == HINTS[signal.SIGINT]  # it waits until it has said so
     process.send(signal.SIGINT)
     assert process.end()[0] == -signal.SIGINT
 
@@ -112,7 +115,7 @@ def test_the_second_ends_a_setup_that_blocks_and_is_announced(script, healed):
         """)
     process.wait_for("ready")
     process.send(signal.SIGINT)
-    assert "a.py:5 in setup; press Ctrl-C again" in process.wait_for("Ctrl-C: finishing")
+    assert "press Ctrl-C again" in process.wait_for("Ctrl-C: finishing")
     process.send(signal.SIGINT)
     assert process.end()[0] == 0
     assert "interrupted" in process.lines
@@ -240,3 +243,34 @@ def test_interrupts_at_any_moment_lose_and_invent_nothing(script, healed, tmp_pa
     assert np.all(np.diff(n) > 0)
     assert set(acknowledged) <= set(n)
     assert len(n) - len(acknowledged) <= int(process.lines[0])
+
+
+def test_calls_that_hang_in_threads_of_asyncio_keep_neither_others_nor_the_end(script, healed):
+    process = script("""
+        async def read(sesn):
+            await asyncio.to_thread(time.sleep, 1000)
+
+        async def other(sesn):
+            sesn.add_entry(n=1)
+            await sesn.aadd_dataset(frame=[1, 2, 3])
+            if sesn["n"].size == 30:
+                sesn.ask_exit("enough")
+
+        with AsyncSession("a") as sesn:
+            asyncio.run(
+                sesn.monitor(
+                    every(0.02, read, timeout=0.02, on_error={"then": "continue"}),
+                    every(0.02, other),
+                    server_port=None,
+                )
+            )
+            say("returned")
+        """)
+    process.wait_for("returned")
+    code, errors = process.end()
+    assert code == 0
+    assert "the process ends without it" in errors
+    sesn = healed()
+    assert sesn["n"].size == len(sesn.dataset_times("frame")) == 30
+    (run,) = sesn.runs()
+    assert (run.exit_code, run.exit_reason) == (0, "enough")

@@ -1,19 +1,33 @@
 """Secrets are not stored, all else is as it was."""
 
+import contextlib
+
 import pytest
 
 from pymanip_run.masking import (
     is_secret,
+    known_secrets,
     masked_arguments,
     masked_assignment,
     masked_diff,
     masked_source,
+    starred,
 )
 
 
 @pytest.mark.parametrize(
     "word",
-    ["password", "PASSPHRASE", "smtp_password", "token", "API_KEY", "apikey", "client-secret"],
+    [
+        "password",
+        "passwd",
+        "passwrod",
+        "PASSPHRASE",
+        "smtp_password",
+        "token",
+        "API_KEY",
+        "apikey",
+        "client-secret",
+    ],
 )
 def test_the_names_of_secrets_are_known(word):
     assert is_secret(["email", word])
@@ -51,6 +65,26 @@ def test_the_value_of_an_option_that_names_a_secret_is_masked():
 )
 def test_only_texts_in_code_are_masked(line, masked):
     assert masked_source(f"x = 1\n{line}\ny = 2\n") == f"x = 1\n{masked}\ny = 2\n"
+
+
+def test_known_secrets_are_starred_wherever_they_turn_up():
+    with known_secrets(["hunter2hunter2", "pa55", "two\nlong lines", "a", "None"]):
+        assert (
+            starred("user:pa55@lab, xhunter2hunter2x, pa55s, a None")
+            == "user:***@lab, x***x, pa55s, a None"
+        )
+        assert starred("two\nlong lines; long lines; 'two\\nlong lines'") == "***; ***; '***'"
+    assert starred("user:pa55@lab") == "user:pa55@lab"
+
+
+def test_a_secret_stays_known_after_an_error_and_as_long_as_anybody_knows_it():
+    with known_secrets(["first-secret"]):
+        with known_secrets(["first-secret", "second-secret"]):
+            pass
+        assert starred("first-secret second-secret") == "*** second-secret"
+    with contextlib.suppress(RuntimeError), known_secrets(["third-secret"]):
+        raise RuntimeError
+    assert starred("first-secret third-secret") == "first-secret ***"
 
 
 DIFF = """\

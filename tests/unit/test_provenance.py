@@ -121,3 +121,21 @@ def test_a_folder_cannot_make_git_run_its_programs(repository):
     (folder / "experiment.py").write_text("power = 15\n")
     assert provenance.git_state(folder)["git_commit"] == commit
     assert not (folder / "sprung").exists()
+
+
+def test_a_script_is_kept_without_its_secrets(tmp_path):
+    script = tmp_path / "measure.py"
+    script.write_text("password = 'hunter2'\npower = 15\n")
+    assert provenance.texts(None, script)["module"] == "password = '***'\npower = 15\n"
+    assert "module" not in provenance.texts(None, tmp_path / "nowhere.py")
+    script.write_bytes(b"\xff")
+    assert "module" not in provenance.texts(None, script)
+
+
+@pytest.mark.needs_system("git")
+def test_code_that_was_never_committed_is_named(repository):
+    folder, _ = repository
+    for name in ("supply.py", "data.csv", "ignored.py"):
+        (folder / name).touch()
+    (folder / ".gitignore").write_text("ignored.py\n")
+    assert provenance.git_state(folder)["git_untracked"] == "supply.py"

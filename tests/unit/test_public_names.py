@@ -56,8 +56,8 @@ def test_importing_the_errors_imports_no_library():
 
 
 def test_a_name_that_comes_later_says_so():
-    with pytest.raises(ImportError, match=r"RemoteObserver .* not available in this version"):
-        from pymanip_run import RemoteObserver  # noqa: F401
+    with pytest.raises(ImportError, match=r"Sessions .* not available in this version"):
+        from pymanip_run import Sessions  # noqa: F401
 
 
 def test_a_wrong_name_is_an_attribute_error():

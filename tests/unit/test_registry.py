@@ -5,11 +5,12 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from pymanip_run import registry
-from pymanip_run.core.context import boot_id
+from pymanip_run.core.context import boot_id, process_start
 from pymanip_run.registry import RegisteredRun, Registration, registered_runs, state_folder
 
 
@@ -85,7 +86,7 @@ def test_fields_of_a_later_version_are_passed_over(run):
 def test_only_the_latest_runs_are_kept(run, monkeypatch):
     monkeypatch.setattr(registry, "KEPT", 3)
     for start in range(8, 13):  # of different lengths as text
-        Registration(RegisteredRun("", run.pid, run.host, float(start)))
+        Registration(RegisteredRun("", run.pid, run.host, float(start))).finish(0, "done")
     assert [r.start for r in registered_runs()] == [12.0, 11.0, 10.0, 9.0]
 
 
@@ -117,3 +118,60 @@ def test_the_folder_is_where_the_environment_says(monkeypatch, tmp_path):
 def test_others_cannot_look_into_the_folder(run):
     Registration(run)
     assert state_folder().stat().st_mode & 0o077 == 0
+
+
+def test_a_run_whose_pid_was_given_to_another_process_is_lost(run):
+    began = process_start(run.pid)
+    mine = replace(run, boot_id=boot_id(), process_start=began)
+    assert (mine.is_running, mine.state) == (True, "running")
+    others = replace(mine, process_start=began - 1)
+    assert (others.is_running, others.state) == (False, "lost")
+
+
+def test_a_zombie_is_not_alive(run):
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    began = process_start(process.pid)
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert process_start(process.pid) is None
+    assert not replace(run, pid=process.pid, process_start=began).is_running
+    process.wait()
+
+
+def test_a_run_that_has_ended_is_over_though_its_process_lives_on(run):
+    over = replace(run, stop=2000.0)
+    assert (over.is_running, over.is_alive, over.state) == (False, True, "ended")
+
+
+def test_a_run_that_goes_on_is_kept_however_many_came_after(run, monkeypatch):
+    monkeypatch.setattr(registry, "KEPT", 3)
+    Registration(replace(run, start=1.0))
+    for start in range(8, 13):
+        Registration(replace(run, start=float(start))).finish(0, "done")
+    assert [r.start for r in registered_runs()] == [12.0, 11.0, 10.0, 9.0, 1.0]
+
+
+def test_sockets_of_dead_runs_are_swept_away(run, dead_pid):
+    living, dead = Registration(run), Registration(replace(run, pid=dead_pid))
+    for registration in (living, dead):
+        registration.path.with_suffix(".sock").touch()
+    (state_folder() / "orphan.sock").touch()
+    Registration(run)
+    assert [p.name for p in state_folder().glob("*.sock")] == [f"{living.path.stem}.sock"]
+
+
+def test_a_run_whose_instruments_may_not_be_safe_is_kept_longer(run, dead_pid, monkeypatch):
+    monkeypatch.setattr(registry, "KEPT", 2)
+    monkeypatch.setattr(registry, "KEPT_AT_MOST", 6)
+    lost = replace(run, pid=dead_pid, experiment="/lab/experiment.yaml")
+    Registration(replace(lost, start=1.0))
+    Registration(replace(lost, start=2.0, safe_state="done"))
+    Registration(replace(run, start=3.0, host="elsewhere"))
+    Registration(replace(run, start=4.0, safe_state="failed", stop=5.0))
+    Registration(replace(run, pid=dead_pid, start=5.0))
+    for start in range(10, 14):
+        Registration(replace(run, start=float(start))).finish(0, "done")
+    assert [r.start for r in registered_runs()] == [13.0, 12.0, 11.0, 4.0, 3.0, 1.0]
+    for start in range(14, 19):
+        Registration(replace(lost, start=float(start)))
+    assert len(registered_runs()) == 7
+    assert min(r.start for r in registered_runs()) == 3.0

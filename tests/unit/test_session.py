@@ -4,9 +4,11 @@ import asyncio
 import hashlib
 import logging
 import os
+import shutil
 import signal
 import threading
 import warnings
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -57,12 +59,31 @@ def test_a_name_becomes_a_file(folder, name, file):
 
 
 def test_a_database_of_pymanip_is_refused_with_the_command_that_converts_it(folder):
-    for kind in (AsyncSession, SavedAsyncSession):
-        with pytest.raises(
-            UsageError, match=r"old\.db is a session of pymanip.*pymanip-run convert"
-        ):
-            kind("old.db")
+    with pytest.raises(
+        UsageError, match=r"(?s)old\.db is a session of pymanip.*pymanip-run convert"
+    ):
+        AsyncSession("old.db")
     assert contents(folder) == {}
+
+
+def test_a_database_of_pymanip_is_read(folder):
+    sessions = Path(__file__).parent / "storage" / "pymanip_sessions"
+    shutil.copy(sessions / "schema_4.1.db", folder / "old.db")
+    shutil.copy(sessions / "sync_by_0.4.4.hdf5", folder / "older.hdf5")
+    before = contents(folder)
+    for name in ("old.db", "old"):
+        with SavedAsyncSession(name, verbose=False) as sesn:
+            assert sesn.get_version() == 4.1
+            times, values = sesn["T_bottom"]
+            assert len(times) == len(values) == 40
+            assert sesn.dataset("frame", n=0).tolist()[0] == [0, 1, 2, 3]
+            assert sesn.metadata("sample") == "He-4 §"
+            assert [f["variables"] for f in sesn.figures()] == [["T_bottom", "rare"], ["rare"]]
+    with AsyncSession("old.db", readonly=True, verbose=False) as sesn:
+        assert sesn.parameter("gain") == 3.5
+    with SavedAsyncSession("older.hdf5", verbose=False) as sesn:
+        assert sesn["T"].size == 30
+    assert contents(folder) == before
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "/"])
@@ -582,8 +603,6 @@ async def test_run_in_a_running_loop_says_what_to_write(sesn):
         warnings.simplefilter("error")
         with pytest.raises(UsageError, match=r"write: await sesn\.monitor\(\.\.\.\)"):
             sesn.run(nothing())
-        with pytest.raises(UsageError, match=r"custom_routes .* not available"):
-            await sesn.monitor(nothing(), custom_routes=[])
         with pytest.raises(UsageError, match=r"custom_figures .* not available"):
             await sesn.monitor(nothing(), custom_figures=[])
     assert sesn.runs() == []
@@ -592,10 +611,6 @@ async def test_run_in_a_running_loop_says_what_to_write(sesn):
 async def test_what_is_not_there_yet_is_named(sesn):
     with pytest.raises(UsageError, match=r"plot\(\).* not available"):
         sesn.plot(["T"])
-    with pytest.raises(UsageError, match=r"send_email\(\).* not available"):
-        sesn.send_email("a@b.org", "c@d.org", delay_hours=2.0)
-    with pytest.raises(UsageError, match=r"device_call .* asyncio\.to_thread"):
-        await sesn.device_call(print)
 
 
 async def test_the_options_of_the_server_are_taken(sesn):
@@ -719,3 +734,17 @@ def test_the_private_state_of_a_session_cannot_be_taken_for_a_device():
         sesn._session = "of a web service"
     sesn.add_entry(T=1)
     assert sesn["T"].size == 1
+
+
+async def test_the_loop_goes_on_while_git_is_asked_where_the_code_comes_from(tmp_path, monkeypatch):
+    git = tmp_path / "git"
+    git.write_text(
+        f"#!/bin/sh\nuntil [ -e {tmp_path}/turned ]; do sleep 0.01; done\ntouch {tmp_path}/seen\n"
+    )
+    git.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    asyncio.get_running_loop().call_later(0.05, (tmp_path / "turned").touch)
+    sesn = AsyncSession(verbose=False)
+    async with asyncio.timeout(30):
+        await sesn.monitor(nothing(), server_port=None, handle_signals=False)
+    assert (tmp_path / "seen").exists()  # git has a limited time

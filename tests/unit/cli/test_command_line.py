@@ -73,7 +73,30 @@ def test_the_first_contact_is_ten_lines_that_fit():
     lines = done.stdout.splitlines()
     assert len(lines) <= 11
     assert max(map(len, lines)) <= 88
-    assert "pymanip-run experiment.yaml" in done.stdout
+    assert "pymanip-run new my_experiment" in done.stdout
+    assert "pymanip-run my_experiment/experiment.yaml" in done.stdout
+
+
+def test_the_help_has_a_whole_line_for_each_command():
+    shown = run("--help", env=ENVIRONMENT | {"COLUMNS": "80"}).stdout
+    lines = shown.partition("Commands:\n")[2].splitlines()
+    assert {line.split()[0] for line in lines} >= {
+        "run",
+        "check",
+        "new",
+        "status",
+        "stop",
+        "doctor",
+    }
+    assert [line for line in lines if line.endswith("...") or len(line) > 80] == []
+
+
+def test_a_folder_with_an_experiment_is_answered_with_its_command(tmp_path):
+    (tmp_path / "cell").mkdir()
+    (tmp_path / "cell" / "experiment.yaml").touch()
+    done = run("cell", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.rstrip().endswith("pymanip-run cell/experiment.yaml")
 
 
 def test_a_mistyped_command_is_answered_with_the_one_that_works():
@@ -86,7 +109,8 @@ def test_a_mistyped_command_is_answered_with_the_one_that_works():
 def test_a_first_word_that_is_neither_command_nor_file_names_the_commands():
     done = run("measure")
     assert done.returncode == 2
-    assert "run, inspect, export" in done.stderr
+    assert "the commands are run, check, " in done.stderr
+    assert ", inspect, export, " in done.stderr
 
 
 def test_a_first_word_that_looks_like_a_file_is_run(tmp_path):
@@ -230,9 +254,17 @@ def test_export_writes_beside_the_session_or_to_standard_output(session, tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--to", "parquet"], "does not export parquet yet"),
         (["--to", "excel"], "'excel' is no format"),
-        (["--how", "ffill"], "--how outer"),
+        (["--to", "paquet"], "did you mean 'parquet'?"),
+        (["--how", "fill"], "did you mean 'ffill'?"),
+        (["--resample", "often"], "'often' is not a duration"),
+        (["--tz", "Europe/Pariss"], "did you mean 'Europe/Paris'?"),
+        (["--tz", "Paris"], "did you mean 'Europe/Paris'?"),
+        (["--datasets", "npy"], "--datasets npy -o convection_records"),
+        (["--datasets", "jpg", "-o", "x"], "did you mean"),
+        (["--datasets", "npy", "-o", "x", "--resample", "1s"], "--resample is for variables"),
+        (["--to", "zarr", "-o", "-"], "zarr makes a folder"),
+        (["--until", "start+late"], "is not a duration"),
         (["--since", "yesterday"], "is not a time"),
         (["-o", "no/such/folder/a.csv"], "mkdir -p no/such/folder"),
         (["nosuch"], "no logged variable 'nosuch'"),
@@ -268,11 +300,10 @@ def test_export_goes_quietly_when_its_reader_leaves(tmp_path):
     process.wait(30)
 
 
-def test_observe_says_clearly_that_it_is_not_there_yet():
-    done = run("labpc:6913", command="main_observe")
-    assert done.returncode == 2
-    assert "not available in this version" in done.stderr
-    assert "pymanip-inspect" in done.stderr
+def test_observe_says_clearly_that_nobody_is_there():
+    done = run("127.0.0.1:9", "--once", command="main_observe")
+    assert done.returncode == 3
+    assert "nobody listens there" in done.stderr
 
 
 def test_an_experiment_without_its_suffix_is_offered_with_it(tmp_path):
@@ -283,9 +314,9 @@ def test_an_experiment_without_its_suffix_is_offered_with_it(tmp_path):
 
 
 def test_a_command_of_later_versions_is_called_so():
-    done = run("check", "exp.yaml")
+    done = run("report", "old.h5")
     assert done.returncode == 2
-    assert "'check' is not available in this version" in done.stderr
+    assert "'report' is not available in this version" in done.stderr
 
 
 def test_nested_metadata_are_shown_as_they_were_written(tmp_path):

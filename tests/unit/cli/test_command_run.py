@@ -211,7 +211,7 @@ def test_a_task_that_meets_an_error_of_the_system_is_exit_1_without_frames_of_py
         "def setup(sesn):\n    open('/nowhere/ttyUSB0')\n\nasync def read(sesn):\n    pass\n"
     )
     (tmp_path / "experiment.yaml").write_text("module: tasks.py\ntasks: [read]\n")
-    done = run(tmp_path / "experiment.yaml")
+    done = run(tmp_path / "experiment.yaml", "--no-server")
     assert done.returncode == 1
     assert done.stderr.startswith("Traceback (most recent call last):\n  File ")
     assert [line for line in done.stderr.splitlines() if "  File " in line] == [
@@ -246,13 +246,37 @@ def test_the_third_signal_says_that_the_data_are_safe(tmp_path):
     assert "what was stored is safe: pymanip-inspect" in errors
 
 
-def test_a_hangup_leaves_the_run_and_a_word_in_the_log(experiment, tmp_path):
-    process = started(experiment("read"), "--for", "1s")
+def test_a_hangup_leaves_the_run_and_what_it_writes_into_a_pipe(experiment, tmp_path):
+    process = started(experiment("read"), "--for", "1s", "--json")
     process.stdout.readline()
     process.send_signal(signal.SIGHUP)
-    process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=30)
     assert process.returncode == 0
-    assert "the run goes on without a display" in (tmp_path / "data.log").read_text()
+    assert (
+        "the terminal was closed (SIGHUP); the run goes on" in (tmp_path / "data.log").read_text()
+    )
+    assert json.loads(out.splitlines()[-1])["type"] == "summary"
+
+
+STORM = """
+import signal
+from pymanip_run.livetable import Display, Options
+display = Display(None, None, None, Options())
+signal.signal(signal.SIGALRM, lambda *_: display.abandon())
+signal.setitimer(signal.ITIMER_REAL, 1e-4, 1e-4)
+for _ in range(200_000):
+    display.abandon()
+signal.setitimer(signal.ITIMER_REAL, 0)
+print("through")
+"""
+
+
+def test_a_hangup_may_interrupt_the_handling_of_another():
+    """A terminal that is closed sends more than one."""
+    done = subprocess.run(
+        [sys.executable, "-c", STORM], capture_output=True, text=True, timeout=30, check=False, env=ENVIRONMENT
+    )  # fmt: skip
+    assert done.stdout == "through\n", done.stderr
 
 
 def test_a_full_disk_under_standard_output_is_said_and_the_run_goes_on(experiment, tmp_path):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from pymanip_run.core.decimate import envelope
+from pymanip_run.core.decimate import Decimator, envelope
 
 
 @given(
@@ -46,3 +46,42 @@ def test_a_peak_of_one_value_in_a_million_is_seen():
 def test_an_envelope_of_no_point_is_refused():
     with pytest.raises(ValueError, match="at least 1 point, not 0"):
         envelope(np.empty(0), np.empty(0), 0)
+
+
+@pytest.mark.parametrize("expected", [0, 1, 700, 10_000])
+@pytest.mark.parametrize("cuts", [[], [1], [500], [3, 4, 5, 999], list(range(0, 1000, 7))])
+def test_a_series_in_parts_is_decimated_like_the_whole(cuts, expected):
+    rng = np.random.default_rng(3)
+    times = np.cumsum(rng.random(1000))
+    values = rng.normal(size=1000)
+    values[[17, 400, 401]] = [np.nan, np.inf, np.nan]
+    values[200:300] = np.nan
+    whole, parted = Decimator(50, expected), Decimator(50, expected)
+    whole.add(times, values)
+    for part in np.split(np.arange(1000), cuts):
+        parted.add(times[part], values[part])
+    for one, other in zip(
+        (*whole.envelope(), *whole.means()), (*parted.envelope(), *parted.means()), strict=True
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-12, equal_nan=True)
+    found = parted.envelope()
+    assert 1 <= len(found.timestamps) <= 50
+    assert parted.count == 1000
+    assert np.nanmax(found.max) == np.inf
+    assert np.nanmin(found.min) == np.nanmin(values)
+    assert found.timestamps[0] == times[0]
+    assert np.all(np.diff(found.timestamps) > 0)
+
+
+def test_means_are_of_the_finite_values():
+    decimator = Decimator(2)
+    decimator.add(np.arange(4.0), np.array([1.0, 3.0, np.nan, 5.0]))
+    assert decimator.means().values.tolist() == [2.0, 5.0]
+    assert Decimator(3).means().values.tolist() == []
+
+
+def test_fewer_values_than_points_stay_as_they_are():
+    decimator = Decimator(100)
+    decimator.add(np.arange(5.0), np.arange(5.0) ** 2)
+    found = decimator.envelope()
+    assert found.min.tolist() == found.max.tolist() == [0, 1, 4, 9, 16]

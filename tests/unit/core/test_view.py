@@ -1,6 +1,7 @@
 """Every read, the same on sessions in memory, in a file being written, and saved."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,9 @@ import pytest
 from pymanip_run import AsyncSession, SavedAsyncSession, Series
 from pymanip_run.core.view import SessionView
 from pymanip_run.errors import NotFoundError, UsageError
+from pymanip_run.records import Run
 from pymanip_run.storage.memory import MemoryStore
+from pymanip_run.storage.pymanip_db import PymanipStore
 
 FRAMES = [np.arange(6).reshape(2, 3) + i for i in range(4)]
 
@@ -380,3 +383,35 @@ def test_a_session_shows_what_it_is(view):
     assert repr(view).startswith(
         f"<{type(view).__name__} {view.session_name or 'session in memory'!r}, "
     )
+
+
+def test_a_measured_nan_is_not_filled():
+    pytest.importorskip("pandas")
+    store = MemoryStore()
+    for second, name, value in ((1, "a", 1.0), (2, "b", 5.0), (3, "a", np.nan), (4, "b", 6.0)):
+        store.append_row(second * 10**9, (name,), (value,))
+    frame = SessionView(store, "s").to_dataframe("a", "b", how="ffill")
+    assert repr(frame["a"].tolist()) == "[1.0, 1.0, nan, nan]"
+    assert repr(frame["b"].tolist()) == "[nan, 5.0, 5.0, 6.0]"
+
+
+def test_values_of_one_time_in_an_old_session_are_all_in_the_frame():
+    pytest.importorskip("pandas")
+    pytest.importorskip("xarray")
+    folder = Path(__file__).parents[1] / "storage" / "pymanip_sessions"
+    view = SessionView(PymanipStore(folder / "schema_3_by_0.4.3.db"), "old")
+    assert view.to_dataframe("clock", "T_bottom")["clock"].dropna().tolist() == [3.0, 1.0, 2.0, 4.0]
+    assert view.to_xarray("clock")["clock"].values.tolist() == [3.0, 1.0, 2.0, 4.0]
+
+
+def test_series_and_runs_are_small_tables_in_a_notebook(view):
+    html = view["T_bottom"]._repr_html_()
+    assert "<b>T_bottom</b>" in html
+    assert "20 °C at " in html
+    part = view["T_bottom"].tail(2)._repr_html_()
+    assert "<th>values</th><td>2</td>" in part
+    assert "118 °C at " in part
+    run = Run(0, 1.5e9, None, exit_reason="<b>", host="lab")
+    assert "&lt;b&gt;" in run._repr_html_()
+    assert "not ended, or killed" in run._repr_html_()
+    assert "2017-07-14" in Run(1, 1.5e9, 1.5e9 + 60, 0, "finished")._repr_html_()

@@ -50,6 +50,27 @@ ODD = [
         id="a line break that is none",
     ),
     pytest.param(
+        f"{SMALLEST}metadata:\n\u00a0 a: 1\n",
+        "e.yaml:4:1: a no-break space (U+00A0), which looks like a space and is none\n"
+        "    4 | \\xa0 a: 1\n"
+        "      | ^",
+        id="a no-break space for indentation",
+    ),
+    pytest.param(
+        f"{SMALLEST}session:\u00a0a.h5\n",
+        "e.yaml:3:9: a no-break space (U+00A0), which looks like a space and is none\n"
+        "    3 | session:\\xa0a.h5\n"
+        "      |         ^",
+        id="a no-break space after a key",
+    ),
+    pytest.param(
+        f"{SMALLEST}variables: {{T\u200b: {{}}}}\n",
+        "e.yaml:3:14: the character U+200B cannot be seen and is not allowed\n"
+        "    3 | variables: {T\\u200b: {}}\n"
+        "      |              ^",
+        id="a character without width",
+    ),
+    pytest.param(
         f"{SMALLEST}metadata: {{x: {'9' * 301}}}\n",
         f"e.yaml:3:15: metadata.x: the number {'9' * 57}... is too large\n"
         f"    3 | metadata: {{x: {'9' * 86}…\n"

@@ -1,13 +1,10 @@
-"""What a good file becomes: models, overrides, references, redaction, schema."""
+"""What a good file becomes: models, overrides, references, redaction."""
 
 import hashlib
-import json
 import subprocess
 import sys
 
 import pytest
-
-from pymanip_run.experiment.model import Experiment
 
 SMALLEST = "module: tasks.py\ntasks: [read]\n"
 
@@ -72,67 +69,22 @@ def test_metadata_is_kept_as_it_is_written(folder):
     }
 
 
-def test_the_part_of_the_complete_example_that_this_version_does_is_read(folder):
-    loaded = folder.load("""\
-version: 1
-session:
-  file: data/convection_{date}.h5
-  title: Rayleigh-Bénard cell, run 12
-  exists: append
-  checkpoint: 5s
-metadata:
-  operator: night shift
-  cell: {height: 0.41 m, fluid: water}
-module: convection.py
-parameters:
-  voltage: 3.0
-  setpoint: {value: 25.0, unit: degC, label: Bottom plate, tunable: {min: 10, max: 60, max_step: 5}}
-variables:
-  T_top:    {unit: degC, label: Top plate, format: ".3f", period: 10s}
-tasks:
-  read_temperatures:
-    every: 10s
-  regulate: {repeat: true}
-  snapshot: {use: take_image, every: 10min, start_after: 30s, kwargs: {exposure: 0.02}}
-  warm_up: {once: true}
-  voltage_scan:
-    use: scan_step
-    sweep: {parameter: voltage, start: 0, stop: 5, num: 11, settle: 30s}
-  values: {sweep: {values: [0, 1, 3]}}
-  log: {sweep: {log: {start: 1, stop: 1000, num: 7}}}
-  adaptive: {sweep: {use: my_generator}}
-  grid: {sweep: {grid: {voltage: {start: 0, stop: 5, num: 11}, field: [0.1, 0.2]}, snake: true}}
-limits: {duration: 14d}
-""")
-    assert loaded.model.tasks["snapshot"].every == 600
-    assert loaded.warnings == (
-        "experiment.yaml:28:64: tasks.grid.sweep.grid.field: 'field' is not declared under 'parameters'",
+def test_names_and_lists_of_one_may_be_written_without_brackets(folder):
+    model = folder.model(
+        "devices: {d: {use: t:D, safe: off, simulate: t:F}}\n"
+        "alarms: {hot: {when: T > 1, do: {run: cool}}, cold: {when: T < 1, do: mail}}\n"
+        "alarm_tests: [{variable: T, values: [1, null], every: 1s, expect: hot}]\n"
+        "plots: [[T], {variables: T}]\n"
+        "email: {from: a@b, to: c@d, on: finish}\nserver: {allowed_hosts: labpc}\n"
     )
-
-
-@pytest.mark.parametrize(
-    ("text", "paths"),
-    [
-        ("devices: {a: {use: b:C}}\nplots: [T]\nalarms: {}\nalarm_tests: []\nemail: {}\n",
-         ["devices", "plots", "alarms", "alarm_tests", "email"]),
-        ("server: {share: true, token: none, allowed_hosts: [], tls: {}, control: false}\n",
-         [f"server.{key}" for key in ("share", "token", "allowed_hosts", "tls", "control")]),
-        ("limits: {entries: 10_000, min_free_disk: 2GB, grace: 30s}\n",
-         ["limits.entries", "limits.min_free_disk", "limits.grace"]),
-    ],
-)  # fmt: skip
-def test_keys_of_later_versions_are_known_but_refused(folder, text, paths):
-    lines = [line for line in folder.complaint(SMALLEST + text).splitlines() if line[0] != " "]
-    assert [line.split(": ")[1] for line in lines] == paths
-    assert all(line.endswith("is not available in this version") for line in lines)
-
-
-def test_keys_of_tasks_of_later_versions_are_known_but_refused(folder):
-    text = "module: t.py\ntasks: {a: {timeout: 8s, on_error: {}, before: [b], sweep: {values: [1], set: d.e}}}\n"
-    lines = [line for line in folder.complaint(text).splitlines() if line[0] != " "]
-    assert [line.split(": ")[1] for line in lines] == [
-        "tasks.a.timeout", "tasks.a.on_error", "tasks.a.before", "tasks.a.sweep.set"
-    ]  # fmt: skip
+    assert [action.call for action in model.devices["d"].safe] == ["off"]
+    assert model.devices["d"].simulate.use == "t:F"
+    assert [action.run for action in model.alarms["hot"].do] == ["cool"]
+    assert model.alarms["cold"].do == ["mail"]
+    assert model.alarm_tests[0].expect == ["hot"]
+    assert model.plots[0] == model.plots[1]
+    assert (model.email.to, model.email.on) == (["c@d"], ["finish"])
+    assert model.server.allowed_hosts == ["labpc"]
 
 
 # -- ${NAME} -------------------------------------------------------------------------------------
@@ -229,7 +181,8 @@ def test_an_override_does_not_change_the_other_users_of_an_anchor(folder):
         ("metadata.x={a: 1, a: 2}", "metadata.x.a: duplicate key 'a'; it is already in line 1"),
         ("module.name=3", "module.name: 'module' is not a mapping: it has no 'name'"),
         ("metadata.x.7=3", "metadata.x.7: 'metadata.x' is a list of 1: it has no '7'"),
-        ("email.to=x", "email: 'email' is not available in this version"),
+        ("email={from: a@b, to: x}", "email.to: 'x' is not an address; write for example me@example.org"),
+        ("alarms={hot: {when: T >}}", "alarms.hot.when: a number is missing (character 4)"),
     ],
 )  # fmt: skip
 def test_a_wrong_override_is_told_with_itself_as_its_place(folder, override, message):
@@ -284,28 +237,7 @@ def test_a_wrong_secret_is_not_in_the_message(folder):
     assert "hunter2" not in found
 
 
-# -- schema, speed -------------------------------------------------------------------------------
-
-
-def test_every_key_is_described_in_the_schema():
-    schema = Experiment.model_json_schema()
-    missing = [
-        f"{name}.{key}"
-        for name, model in {**schema["$defs"], "Experiment": schema}.items()
-        for key, value in model["properties"].items()
-        if "description" not in value
-    ]
-    assert missing == []
-
-
-def test_the_schema_takes_short_forms_and_leaves_out_what_is_not_available():
-    schema = Experiment.model_json_schema()
-    assert schema["properties"]["session"]["anyOf"][0] == {"type": "string"}
-    assert schema["properties"]["tasks"]["anyOf"][0]["type"] == "array"
-    assert "devices" not in schema["properties"]
-    assert sorted(schema["required"]) == ["module", "tasks"]
-    assert schema["additionalProperties"] is False
-    json.dumps(schema)
+# -- speed --------------------------------------------------------------------------------------
 
 
 def test_reading_a_file_imports_nothing_heavier_than_pydantic_and_yaml(folder):

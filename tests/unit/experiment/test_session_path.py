@@ -66,3 +66,24 @@ def test_fail_refuses_an_existing_file(tmp_path):
 def test_an_absolute_name_stays_where_it_is(tmp_path):
     path = tmp_path / "else" / "a.h5"
     assert SessionPath(str(path), tmp_path / "here", "x", None).resolve() == path
+
+
+def test_a_folder_is_refused_with_what_to_write(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "old.h5").mkdir()
+    (tmp_path / "convection").mkdir()
+    with pytest.raises(UsageError) as caught:
+        name(tmp_path, "data")
+    assert str(caught.value) == (
+        f"{tmp_path}/data is a folder; write {tmp_path}/data/convection.h5 for a file in it, "
+        f"or {tmp_path}/data.h5 for one beside it"
+    )
+    with pytest.raises(UsageError) as caught:
+        name(tmp_path, "old.h5")
+    expected = (
+        f"{tmp_path}/old.h5 is a folder; write {tmp_path}/old.h5/convection.h5 for a file in it"
+    )
+    assert str(caught.value) == expected
+    assert name(tmp_path, None) == "convection.h5", (
+        "a folder of the experiment's own name is none of its sessions"
+    )

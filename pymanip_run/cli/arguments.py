@@ -1,0 +1,51 @@
+"""Arguments that several commands take, from words to values."""
+
+# ruff: noqa: PLC0415 - heavy modules are imported where they are used, --help must not wait for them
+from __future__ import annotations
+
+from pathlib import Path
+
+from pymanip_run.errors import UsageError
+
+__all__ = ["experiment_file", "seconds_of"]
+
+
+def experiment_file(name: str) -> str:
+    """Return the name of an experiment file.
+
+    Raises
+    ------
+    UsageError
+        If it names something else; the message has the command that would work.
+    """
+    if name.lower().endswith((".h5", ".hdf5")) and Path(name).exists():
+        raise UsageError(
+            f"{name} is a session, not an experiment; look into it:\n  pymanip-inspect {name}"
+        )
+    if name.lower().endswith(".py") and Path(name).is_file():
+        raise UsageError(
+            f"{name} is a Python file, not an experiment file; a script runs by itself:  python {name}\n"
+            f"As the module of an experiment it needs a YAML file:  module: {Path(name).name}  and  tasks: [...]"
+        )
+    return name
+
+
+def seconds_of(text: str | None, option: str) -> float | None:
+    """Return the seconds of a duration above 0, None where none was given.
+
+    Raises
+    ------
+    UsageError
+        If it is no duration.
+    """
+    if text is None:
+        return None
+    from pymanip_run.units import parse_duration
+
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from None
+    if not seconds:
+        raise UsageError(f"{option} needs a time above 0, for example {option} 30s")
+    return seconds

@@ -1,0 +1,357 @@
+"""The dashboard in a real browser, beside a real run."""
+
+import os
+import shutil
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from pymanip_run import access
+
+pytestmark = pytest.mark.needs_system("chromium")
+AXE = os.environ.get("PYMANIP_RUN_TEST_AXE", "")
+SIZES = [(1280, 900), (800, 1000), (390, 844)]
+RUN = """
+    import math, numpy as np
+    from pymanip_run.session import internals
+    from pymanip_run.session.running import RunOptions, run_tasks
+    from pymanip_run.session.serving import ServerOptions
+    from pymanip_run.web.settings import Tunable
+
+    n = 0
+    async def measure(sesn):
+        global n
+        n += 1
+        sesn.add_entry(T_bottom=41 + math.sin(n / 20), T_top=25 + math.cos(n / 30), power=float("nan") if n % 40 < 5 else 12 + n % 3)
+        if n == 40:
+            sesn.add_dataset(frame=np.arange(1200, dtype=np.uint16).reshape(30, 40), spectrum=np.sin(np.arange(200) / 9))
+            sesn.note("refilled nitrogen")
+        if n == 45:
+            say(internals(sesn).address)
+        await sesn.sleep(0.02)
+
+    async def main(sesn):
+        server = ServerOptions(port=PORT, control=True, tunable={"setpoint": Tunable(10, 60)},
+            plots=[{"title": "Temperatures", "variables": ["T_bottom", "T_top"], "x": None, "y": None, "scale": "linear", "window": None},
+                   {"title": "Response", "variables": None, "x": "power", "y": "T_bottom", "scale": "linear", "window": None}])
+        await run_tasks(sesn, [measure], RunOptions(server=server))
+
+    with AsyncSession("cell", title="Rayleigh-Bénard cell") as sesn:
+        sesn.describe("T_bottom", unit="°C", format=".3f", period=1)
+        sesn.describe("T_top", unit="°C", format=".3f")
+        sesn.save_parameter(setpoint=25.0, voltage=4)
+        asyncio.run(main(sesn))
+    """
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as running:
+        chromium = running.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser):
+    """A page that fails the test when it asks another server, or has an error."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    one = context.new_page()
+    one.asked, one.troubles = [], []
+    one.on("request", lambda request: one.asked.append(request.url))
+    one.on("pageerror", lambda error: one.troubles.append(str(error)))
+    one.on(
+        "console",
+        lambda message: (
+            one.troubles.append(message.text) if "Content Security Policy" in message.text else None
+        ),
+    )
+    one.on(
+        "dialog", lambda dialog: (one.troubles.append(f"dialog {dialog.message}"), dialog.dismiss())
+    )
+    one.set_default_timeout(15_000)
+    yield one
+    context.close()
+    assert one.troubles == []
+    hosts = {
+        url.split("/")[2].rpartition(":")[0] for url in one.asked if url.startswith(("http", "ws"))
+    }
+    assert hosts <= {"localhost", "127.0.0.1"}, "asked elsewhere"
+
+
+@pytest.fixture
+def run(script):
+    """A run that serves; `link` logs in."""
+
+    def start(port=0, code=RUN):
+        started = script(code.replace("PORT", str(port)))
+        started.url = started.wait_for("http")
+        started.link = access.link(started.url, access.user_token())
+        return started
+
+    return start
+
+
+def text(page, selector):
+    return page.locator(selector).inner_text()
+
+
+def drawn(page, number=0):
+    """How many different pixels a chart has: 0 where nothing was drawn."""
+    return page.evaluate(
+        """(number) => { const c = document.querySelectorAll('.chart canvas')[number];
+           return c ? new Set(new Uint32Array(c.getContext('2d').getImageData(0, 0, c.width, c.height).data.buffer)).size : 0 }""",
+        number,
+    )
+
+
+def wait_for(page, condition):
+    """Wait until an expression is true; the page itself may evaluate none (CSP)."""
+    deadline = time.monotonic() + 20
+    while not page.evaluate(condition):
+        assert time.monotonic() < deadline, f"not within 20 s: {condition}"
+        page.wait_for_timeout(50)
+
+
+def test_the_link_logs_in_and_the_page_shows_the_run(page, run):
+    started = run()
+    page.goto(started.link)
+    page.wait_for_selector("#values-rows tr[data-name=T_bottom]")
+    assert "#" not in page.url
+    assert access.user_token() not in page.content()
+    assert text(page, "#title") == "Rayleigh-Bénard cell"
+    assert "running" in text(page, "#state")
+    row = text(page, "#values-rows tr[data-name=T_bottom]")
+    assert "°C" in row
+    assert "40." in row or "41." in row or "42." in row
+    wait_for(page, "document.querySelectorAll('.chart canvas').length === 2")
+    page.wait_for_timeout(500)
+    assert drawn(page, 0) > 10
+    assert drawn(page, 1) > 5
+    assert "refilled nitrogen" in text(page, "#event-rows")
+    assert "measure" in text(page, "#task-rows")
+    assert "setpoint" in text(page, "#parameter-rows")
+    page.reload()
+    page.wait_for_selector("#values-rows tr[data-name=T_bottom]")  # by the cookie
+
+
+def test_without_a_token_the_page_asks_for_it(page, run):
+    started = run()
+    page.goto(started.url)
+    page.wait_for_selector("#login:not([hidden])")
+    page.fill("#token", "AAAA-AAAA-AAAA-AAAA")
+    page.click("#login button")
+    wait_for(page, "document.getElementById('login-error').textContent.length > 5")
+    page.fill("#token", access.user_token().lower())
+    page.click("#login button")
+    page.wait_for_selector("#values-rows tr[data-name=T_bottom]")
+
+
+NASTY = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
+
+
+def test_markup_in_names_units_notes_and_metadata_is_only_text(page, run):
+    code = f"""
+    from pymanip_run.session import internals
+    nasty = {NASTY!r}
+    async def measure(sesn):
+        sesn.add_entry({{nasty[:200]: 1.0, "T": 2.0}})
+        await sesn.sleep(0.05)
+        if sesn["T"].size == 10:
+            say(internals(sesn).address)
+    with AsyncSession("cell", title=nasty) as sesn:
+        sesn.describe("T", unit=nasty, label=nasty)
+        sesn.save_parameter({{nasty[:100]: nasty}})
+        sesn.save_metadata(x=nasty)
+        sesn.note(nasty, source=nasty)
+        sesn.add_dataset({{nasty[:60]: nasty}})
+        sesn.run(measure, server_port=PORT or 6950)
+    """
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    started = run(port, code)
+    page.goto(started.link)
+    page.wait_for_selector("#values-rows tr")
+    page.wait_for_timeout(1500)
+    assert page.evaluate("window.hacked") is None
+    assert page.evaluate("document.querySelectorAll('img, main script').length") == 0
+    assert NASTY in text(page, "#title")
+    assert NASTY in text(page, "#event-rows")
+    assert NASTY in text(page, "#parameter-rows")
+
+
+def test_what_is_typed_arrives(page, run):
+    started = run()
+    page.goto(started.link)
+    page.fill("#note", "valve <closed>")
+    page.click("#note-form button")
+    wait_for(page, "document.getElementById('event-rows').textContent.includes('valve <closed>')")
+    assert page.locator("#stop").is_hidden(), "the link only reads"
+    assert page.locator("#parameter-rows input").count() == 0
+
+
+def test_with_the_control_token_parameters_are_set_and_the_run_is_stopped(page, run):
+    started = run()
+    page.goto(access.link(started.url, access.user_token(control=True)))
+    page.wait_for_selector("#parameter-rows input")
+    page.fill("#parameter-rows input", "31.5")
+    page.press("#parameter-rows input", "Enter")
+    wait_for(page, "document.getElementById('event-rows').textContent.includes('25.0 → 31.5')")
+    page.fill("#parameter-rows input", "99")
+    page.press("#parameter-rows input", "Enter")
+    wait_for(
+        page, "document.getElementById('parameter-rows').textContent.includes('must be within')"
+    )
+    page.evaluate("window.prompt = () => 'enough'")
+    page.click("#stop")
+    wait_for(page, "document.getElementById('state').textContent.startsWith('finished')")
+    assert "enough" in text(page, "#state")
+    assert started.end()[0] == 0
+    assert "has ended" in text(page, "#banner")
+    assert page.locator("#values-rows tr").count() == 3, "the page stays with what it had"
+
+
+def test_a_lost_connection_is_said_and_the_gap_is_filled_on_return(page, run):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    first = run(port)
+    page.goto(first.link)
+    page.wait_for_selector("#values-rows tr[data-name=T_bottom]")
+    os.kill(first.pid, signal.SIGKILL)
+    first.end()
+    wait_for(page, "document.getElementById('state').textContent === 'connection lost'")
+    assert "Connection lost" in text(page, "#banner")
+    assert page.title().startswith("connection lost")
+    second = run(port)
+    wait_for(page, "document.getElementById('state').textContent === 'running'")
+    assert page.locator("#banner").is_hidden()
+    second.send(signal.SIGINT)
+    wait_for(page, "document.getElementById('state').textContent.startsWith('finished')")
+    assert second.end()[0] == 0
+
+
+def test_charts_zoom_by_wheel_drag_and_keys_and_show_a_table(page, run):
+    page.goto(run().link)
+    chart = page.locator(".chart canvas").first
+    chart.wait_for()
+    page.wait_for_timeout(800)
+    box = chart.bounding_box()
+    everything = page.locator(".plot").first.locator("button", has_text="all")
+    assert everything.get_attribute("aria-pressed") == "true"
+    page.mouse.move(box["x"] + 300, box["y"] + 100)
+    assert "°C" in page.locator(".legend").first.inner_text()
+    assert ":" in page.locator(".legend time").first.inner_text()
+    page.mouse.wheel(0, -300)
+    page.wait_for_timeout(400)
+    assert everything.get_attribute("aria-pressed") == "false"
+    everything.click()
+    assert everything.get_attribute("aria-pressed") == "true"
+    page.mouse.move(box["x"] + 200, box["y"] + 100)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 350, box["y"] + 120, steps=5)
+    page.mouse.up()
+    page.wait_for_timeout(400)
+    assert everything.get_attribute("aria-pressed") == "false"
+    assert drawn(page) > 10
+    everything.click()
+    chart.focus()
+    page.keyboard.press("+")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_timeout(300)
+    assert everything.get_attribute("aria-pressed") == "false"
+    page.locator(".plot").first.locator("button", has_text="as table").click()
+    page.wait_for_selector(".plot table tbody tr")
+    page.locator(".plot").first.locator("button", has_text="log").click()
+    with page.expect_download() as download:
+        page.locator(".plot").first.locator("button", has_text="PNG").click()
+    assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
+    with page.expect_download() as download:
+        page.locator(".plot").first.locator("button", has_text="CSV").click()
+    assert Path(download.value.path()).read_text().startswith("time,T_bottom [°C],T_top [°C]")
+
+
+def test_a_variable_is_plotted_on_a_click_and_found_by_the_filter(page, run):
+    page.goto(run().link)
+    page.click("#values-rows tr[data-name=power] button")
+    wait_for(page, "document.querySelectorAll('.plot').length === 3")
+    assert page.locator(".plot h2").first.inner_text() == "power"
+    page.locator(".plot button[title=close]").click()
+    wait_for(page, "document.querySelectorAll('.plot').length === 2")
+    page.fill("#filter", "bott")
+    assert page.locator("#values-rows tr:not([hidden])").count() == 1
+
+
+def test_datasets_are_seen_as_image_line_and_table(page, run):
+    page.goto(run().link)
+    page.wait_for_selector("#dataset-body .image canvas")
+    page.locator("#dataset-body .readout").scroll_into_view_if_needed()
+    box = page.locator("#dataset-body .image canvas").bounding_box()
+    page.mouse.move(box["x"] + box["width"] - 3, box["y"] + box["height"] - 3)
+    assert "(39, 29) = 1199" in text(page, "#dataset-body .readout")
+    page.select_option("#dataset-body select[aria-label=Dataset]", "spectrum")
+    page.wait_for_selector("#dataset-body .image canvas[aria-label*='as line']")
+    page.select_option("#dataset-body select[aria-label='Shown as']", "table")
+    page.wait_for_selector("#dataset-body table")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_wider_than_the_screen(browser, run, scheme):
+    started = run()
+    for width, height in SIZES:
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme
+        )
+        page = context.new_page()
+        page.goto(started.link)
+        page.wait_for_selector("#values-rows tr[data-name=T_bottom]")
+        page.wait_for_timeout(500)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        context.close()
+
+
+def test_a_saved_session_has_the_same_page(page, run, tmp_path):
+    import subprocess
+    import sys
+
+    started = run()
+    started.send(signal.SIGINT)
+    started.end()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pymanip_run", "open", str(tmp_path / "cell"), "--no-browser", "--port", "0"],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        page.goto(process.stdout.readline().strip())
+        page.wait_for_selector("#values-rows tr[data-name=T_bottom]")
+        wait_for(page, "document.getElementById('state').textContent === 'saved session'")
+        page.wait_for_timeout(800)
+        assert drawn(page) > 10
+        assert page.locator("#notes").is_hidden()
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=10)
+
+
+@pytest.mark.skipif(not AXE, reason="PYMANIP_RUN_TEST_AXE names no axe.min.js")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_people_who_cannot_see_it_can_use_it(browser, run, scheme):
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 900}, color_scheme=scheme, bypass_csp=True
+    )
+    page = context.new_page()
+    page.goto(run().link)
+    page.wait_for_selector(".plot canvas")
+    page.wait_for_timeout(800)
+    page.evaluate(Path(AXE).read_text())
+    found = page.evaluate(
+        "axe.run().then((r) => r.violations.map((v) => [v.impact, v.id, v.nodes.map((n) => n.html).slice(0, 3)]))"
+    )
+    context.close()
+    assert [one for one in found if one[0] in ("serious", "critical")] == []
