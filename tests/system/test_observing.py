@@ -33,8 +33,14 @@ SCRIPT = """
     with AsyncSession("cell") as sesn:
         sesn.describe("T", unit="K", period=0.5)
         sesn.save_parameter(voltage=4)
-        sesn.run(measure)
+        sesn.run(measure, server_port=PORT)
     """
+
+
+def free_port():
+    """A port of its own: a run that is tested beside must not get it when this one was killed."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
 
 
 def command(*arguments):
@@ -72,7 +78,7 @@ def cli(tmp_path):
 @pytest.fixture
 def run(script):
     """A run that serves, and where."""
-    started = script(SCRIPT)
+    started = script(SCRIPT.replace("PORT", str(free_port())))
     started.host = started.wait_for("http").removeprefix("http://")
     return started
 
@@ -230,11 +236,8 @@ def test_recording_into_csv(cli, run, tmp_path, wait_until):
 
 
 def test_a_recording_goes_on_after_a_restart_of_the_run(cli, tmp_path, script, wait_until):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    code = SCRIPT.replace("sesn.run(measure)", f"sesn.run(measure, server_port={port})").replace(
-        "T=n, P=-n", "T=sesn.now()"
-    )
+    port = free_port()
+    code = SCRIPT.replace("PORT", str(port)).replace("T=n, P=-n", "T=sesn.now()")
     first = script(code)
     first.wait_for("http")
     process = cli.start("observe", f"127.0.0.1:{port}", "--record", "far.h5")

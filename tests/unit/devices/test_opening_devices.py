@@ -241,7 +241,7 @@ def test_a_mistake_in_a_driver_is_told_with_its_line(bench, spec):
             {}["channel"]
 
     with pytest.raises(
-        DeviceOpenError, match=r"KeyError: 'channel' \(.*test_opening.py:\d+ in __init__\)"
+        DeviceOpenError, match=r"KeyError: 'channel' \(.*test_opening_devices.py:\d+ in __init__\)"
     ):
         bench.run(lambda sesn: None, spec(Wrong))
 
