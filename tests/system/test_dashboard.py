@@ -7,12 +7,13 @@ import socket
 import time
 from pathlib import Path
 
+import axe_playwright_python
 import pytest
 
 from pymanip_run import access
 
 pytestmark = pytest.mark.needs_system("chromium")
-AXE = os.environ.get("PYMANIP_RUN_TEST_AXE", "")
+AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
 SIZES = [(1280, 900), (800, 1000), (390, 844)]
 RUN = """
     import math, numpy as np
@@ -339,7 +340,6 @@ def test_a_saved_session_has_the_same_page(page, run, tmp_path):
         process.communicate(timeout=10)
 
 
-@pytest.mark.skipif(not AXE, reason="PYMANIP_RUN_TEST_AXE names no axe.min.js")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_people_who_cannot_see_it_can_use_it(browser, run, scheme):
     context = browser.new_context(
@@ -349,7 +349,7 @@ def test_people_who_cannot_see_it_can_use_it(browser, run, scheme):
     page.goto(run().link)
     page.wait_for_selector(".plot canvas")
     page.wait_for_timeout(800)
-    page.evaluate(Path(AXE).read_text())
+    page.evaluate(AXE.read_text())
     found = page.evaluate(
         "axe.run().then((r) => r.violations.map((v) => [v.impact, v.id, v.nodes.map((n) => n.html).slice(0, 3)]))"
     )

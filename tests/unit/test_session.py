@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import signal
+import sys
 import threading
 import warnings
 from pathlib import Path
@@ -743,6 +744,10 @@ async def test_the_loop_goes_on_while_git_is_asked_where_the_code_comes_from(tmp
     )
     git.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    # Asked is where the script is; a process of parallel tests has none.
+    monkeypatch.setattr(
+        sys.modules["__main__"], "__file__", str(tmp_path / "lab.py"), raising=False
+    )
     asyncio.get_running_loop().call_later(0.05, (tmp_path / "turned").touch)
     sesn = AsyncSession(verbose=False)
     async with asyncio.timeout(30):
