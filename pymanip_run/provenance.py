@@ -69,7 +69,7 @@ def _source(script: Path) -> str:
 def packages() -> dict[str, str]:
     """Return the versions of Python and of every imported package that tells its own."""
     found = {"python": platform.python_version()}
-    for name, module in sorted(sys.modules.items()):
+    for name, module in sorted(sys.modules.copy().items()):  # other threads may import
         # From the namespace: asking a lazy module for an attribute would import half a library.
         version = getattr(module, "__dict__", {}).get("__version__")
         foreign = name not in sys.stdlib_module_names and not name.startswith("_")

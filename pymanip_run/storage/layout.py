@@ -159,7 +159,12 @@ def open_to_read(path: Path) -> Any:
     HDF5 takes no lock, which it would refuse where there are none. The stdio driver keeps this apart from
     handles of the same file that a script has open: HDF5 would share them, and refuse unlike locking.
     """
-    return h5py.File(path, "r", driver="stdio", locking=False)
+    try:
+        return h5py.File(path, "r", driver="stdio", locking=False)
+    except OSError:
+        # HDF5 takes whatever kept it from opening for a missing file; the system tells what it was.
+        path.open("rb").close()
+        raise
 
 
 def member(group: Any, name: str, kind: type = h5py.Group) -> Any:
