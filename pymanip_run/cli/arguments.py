@@ -1,13 +1,32 @@
-"""Arguments that several commands take, from words to values."""
+"""Arguments that several commands take, and from their words to values."""
 
 # ruff: noqa: PLC0415 - heavy modules are imported where they are used, --help must not wait for them
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from pymanip_run.cli.complete import experiment_files
 from pymanip_run.errors import UsageError
 
-__all__ = ["experiment_file", "seconds_of"]
+__all__ = ["ExperimentFile", "Overrides", "experiment_file", "seconds_of"]
+
+ExperimentFile = Annotated[
+    str,
+    typer.Argument(
+        metavar="EXPERIMENT.yaml", help="The experiment file.", autocompletion=experiment_files
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="Change a value of the file, e.g. parameters.voltage=4.",
+    ),
+]
 
 
 def experiment_file(name: str) -> str:

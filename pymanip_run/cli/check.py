@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pymanip_run.cli.complete import experiment_files
+from pymanip_run.cli.arguments import ExperimentFile, Overrides, experiment_file, seconds_of
 from pymanip_run.cli.outcome import leave_now
 from pymanip_run.errors import ConfigError
 
@@ -27,21 +27,9 @@ NAME_WIDTH = 14
 
 
 def check(
-    file: Annotated[
-        str,
-        typer.Argument(
-            metavar="EXPERIMENT.yaml", help="The experiment file.", autocompletion=experiment_files
-        ),
-    ],
+    file: ExperimentFile,
     *,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="PATH=VALUE",
-            help="Change a value of the file, e.g. parameters.voltage=4.",
-        ),
-    ] = None,
+    overrides: Overrides = None,
     duration: Annotated[
         str | None,
         typer.Option("--for", metavar="DURATION", help="The time that the run is to last."),
@@ -49,7 +37,6 @@ def check(
     json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
 ) -> None:
     """Check an experiment file and its module, and forecast a run; nothing is opened or created."""
-    from pymanip_run.cli.arguments import experiment_file, seconds_of
     from pymanip_run.experiment.build import prepare
     from pymanip_run.experiment.forecast import forecast
     from pymanip_run.experiment.replay import failed_tests

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pymanip_run.cli.arguments import experiment_file, seconds_of
-from pymanip_run.cli.complete import choices, experiment_files, session_files
+from pymanip_run.cli.arguments import ExperimentFile, Overrides, experiment_file, seconds_of
+from pymanip_run.cli.complete import choices, session_files
 from pymanip_run.cli.outcome import TALK, failure_text, leave_now, say
 from pymanip_run.errors import UsageError, did_you_mean, run_exit_code
 
@@ -30,21 +30,9 @@ COLORS = {"auto": None, "always": True, "never": False}
 
 
 def run(
-    file: Annotated[
-        str,
-        typer.Argument(
-            metavar="EXPERIMENT.yaml", help="The experiment file.", autocompletion=experiment_files
-        ),
-    ],
+    file: ExperimentFile,
     *,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="PATH=VALUE",
-            help="Change a value of the file, e.g. parameters.voltage=4.",
-        ),
-    ] = None,
+    overrides: Overrides = None,
     duration: Annotated[
         str | None,
         typer.Option("--for", metavar="DURATION", help="End after this time: 30s, 2h30m, 14d."),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pymanip_run.cli.complete import experiment_files
+from pymanip_run.cli.arguments import ExperimentFile, experiment_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,12 +19,7 @@ __all__ = ["safe"]
 
 
 def safe(
-    file: Annotated[
-        str,
-        typer.Argument(
-            metavar="EXPERIMENT.yaml", help="The experiment file.", autocompletion=experiment_files
-        ),
-    ],
+    file: ExperimentFile,
     *,
     overrides: Annotated[
         list[str] | None,
@@ -45,7 +40,6 @@ def safe(
 
     Only devices with safe actions are opened, and closed again.
     """
-    from pymanip_run.cli.arguments import experiment_file
     from pymanip_run.cli.logs import logging_to
     from pymanip_run.cli.outcome import TALK, leave_now, say
     from pymanip_run.experiment.build import prepare

@@ -12,6 +12,7 @@ import asyncio
 import inspect
 import math
 import threading
+from abc import ABC, abstractmethod
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ CLOSES = ("close", "disconnect", "shutdown")
 NO_LOOP = ("no running event loop", "no current event loop")
 
 
-class OpenDriver:
+class OpenDriver(ABC):
     """A driver that was opened.
 
     Attributes
@@ -46,6 +47,7 @@ class OpenDriver:
         self.driver = driver
         self.in_loop = in_loop
 
+    @abstractmethod
     async def close(self, timeout: float) -> None:
         """Close it.
 
@@ -56,7 +58,6 @@ class OpenDriver:
         Exception
             What the driver raised.
         """
-        raise NotImplementedError
 
     def when_it_ends(self, callback: Callable[[BaseException], object]) -> None:
         """Call back if it ends by itself, with the reason; a plain driver does not."""

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from pymanip_run.devices import DeviceSpec, Reconnect, SafeCall
 from pymanip_run.errors import did_you_mean
-from pymanip_run.experiment.functions import FunctionMissingError
+from pymanip_run.experiment.functions import (
+    NAMED_KINDS,
+    POSITIONAL_KINDS,
+    FunctionMissingError,
+    reach,
+)
 from pymanip_run.runtime.troubles import one_line
 from pymanip_run.session.names import SESSION_NAMES
 
@@ -26,9 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DeviceFinder", "find_factory"]
 
-_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-
 
 def find_factory(module: ModuleType, name: str) -> Factory:
     """Return a class or factory of a module; `name` may have dots.
@@ -38,15 +40,12 @@ def find_factory(module: ModuleType, name: str) -> Factory:
     FunctionMissingError
         If there is none, or if it is something else.
     """
-    found: Any = module
-    for part in name.split("."):
-        try:
-            found = getattr(found, part)
-        except AttributeError:
-            near = did_you_mean(name, _factories(module))
-            raise FunctionMissingError(f"defines no class or factory {name!r}{near}") from None
-        except Exception as error:  # a module that loads its names when they are asked for
-            raise FunctionMissingError(f"cannot give {name!r}: {one_line(error)}") from error
+    try:
+        found = reach(module, name, "class or factory", _factories)
+    except FunctionMissingError:
+        raise
+    except Exception as error:  # a module that loads its names when they are asked for
+        raise FunctionMissingError(f"cannot give {name!r}: {one_line(error)}") from error
     if not callable(found):
         raise FunctionMissingError(f"{name!r} is {type(found).__name__}, no class or factory")
     return found  # type: ignore[no-any-return]
@@ -206,9 +205,9 @@ def _complaints(
         return
     name = getattr(target, "__name__", type(target).__name__)
     kinds = {p.kind for p in parameters}
-    positional = [p.name for p in parameters if p.kind in _POSITIONAL]
+    positional = [p.name for p in parameters if p.kind in POSITIONAL_KINDS]
     filled = set(positional[: len(args)])
-    named = [p.name for p in parameters if p.kind in _NAMED]
+    named = [p.name for p in parameters if p.kind in NAMED_KINDS]
     if inspect.Parameter.VAR_KEYWORD not in kinds:
         for key in kwargs:
             if key not in named:
@@ -222,7 +221,7 @@ def _complaints(
         repr(p.name)
         for p in parameters
         if p.default is p.empty
-        and p.kind in (*_NAMED, *_POSITIONAL)
+        and p.kind in (*NAMED_KINDS, *POSITIONAL_KINDS)
         and p.name not in filled
         and p.name not in kwargs
     ]

@@ -16,18 +16,21 @@ if TYPE_CHECKING:
     Step: TypeAlias = Callable[..., Awaitable[Any]]
 
 __all__ = [
+    "NAMED_KINDS",
+    "POSITIONAL_KINDS",
     "Call",
     "Complaint",
     "FunctionMissingError",
     "callables",
     "find_function",
     "is_coroutine",
+    "reach",
 ]
 
-_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+POSITIONAL_KINDS = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 #: A first argument of this name is never one of the values of a sweep.
 _SESSION = ("sesn", "session")
-_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+NAMED_KINDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 class FunctionMissingError(Exception):
@@ -41,6 +44,26 @@ class Complaint(NamedTuple):
     kwarg: str | None = None
 
 
+def reach(
+    module: ModuleType, name: str, what: str, others: Callable[[ModuleType], Sequence[str]]
+) -> Any:
+    """Return what a name with dots means in a module; `others` lists what may have been meant.
+
+    Raises
+    ------
+    FunctionMissingError
+        If there is no such name.
+    """
+    found: Any = module
+    for part in name.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            near = did_you_mean(name, others(module))
+            raise FunctionMissingError(f"defines no {what} {name!r}{near}") from None
+    return found
+
+
 def find_function(module: ModuleType, name: str, what: str = "coroutine") -> Callable[..., Any]:
     """Return a function of a module; `name` may have dots, for something in a class.
 
@@ -49,13 +72,7 @@ def find_function(module: ModuleType, name: str, what: str = "coroutine") -> Cal
     FunctionMissingError
         If there is none, or if it is something else.
     """
-    found: Any = module
-    for part in name.split("."):
-        try:
-            found = getattr(found, part)
-        except AttributeError:
-            near = did_you_mean(name, callables(module))
-            raise FunctionMissingError(f"defines no {what} {name!r}{near}") from None
+    found = reach(module, name, what, callables)
     if inspect.isclass(found):
         raise FunctionMissingError(f"{name!r} is a class, not a {what}")
     if inspect.iscoroutine(found):
@@ -183,7 +200,9 @@ class Call:
         """Return what positional arguments fill, in order."""
         taken = {*self._kwargs, *(self._values if self._by_name else ())}
         return [
-            p for p in self._parameters.values() if p.kind in _POSITIONAL and p.name not in taken
+            p
+            for p in self._parameters.values()
+            if p.kind in POSITIONAL_KINDS and p.name not in taken
         ]
 
     def _wants_session(self) -> bool:
@@ -195,12 +214,12 @@ class Call:
 
     def _takes_keyword(self, name: str) -> bool:
         parameter = self._parameters.get(name) if self._parameters else None
-        if parameter is not None and parameter.kind in _NAMED:
+        if parameter is not None and parameter.kind in NAMED_KINDS:
             return True
         return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in self._parameters.values())
 
     def _free(self) -> list[str]:
-        return [p.name for p in self._parameters.values() if p.kind in _NAMED]
+        return [p.name for p in self._parameters.values() if p.kind in NAMED_KINDS]
 
     def _wanted(self) -> str:
         session = ["the session"] if self._takes_session else []
