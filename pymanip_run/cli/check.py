@@ -15,10 +15,10 @@ from pymanip_run.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pymanip_run.experiment.build import Plan
-    from pymanip_run.experiment.forecast import FileForecast, Forecast, SweepForecast
-    from pymanip_run.experiment.model import Experiment
-    from pymanip_run.experiment.ports import PortForecast
+    from pymanip_run.experiment.build.plan import Plan
+    from pymanip_run.experiment.model.experiment import Experiment
+    from pymanip_run.experiment.rehearsal.forecast import FileForecast, Forecast, SweepForecast
+    from pymanip_run.experiment.rehearsal.ports import PortForecast
 
 __all__ = ["check"]
 
@@ -37,9 +37,9 @@ def check(
     json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
 ) -> None:
     """Check an experiment file and its module, and forecast a run; nothing is opened or created."""
-    from pymanip_run.experiment.build import prepare
-    from pymanip_run.experiment.forecast import forecast
-    from pymanip_run.experiment.replay import failed_tests
+    from pymanip_run.experiment.build.plan import prepare
+    from pymanip_run.experiment.rehearsal.forecast import forecast
+    from pymanip_run.experiment.rehearsal.replay import failed_tests
     from pymanip_run.livetable.text import inert
 
     seconds = seconds_of(duration, "--for")

@@ -60,7 +60,7 @@ def _looks(folder: Path) -> Iterator[Look]:
     from pymanip_run import __version__
     from pymanip_run.checkup import clocks, folders, instruments, versions
     from pymanip_run.checkup.finding import Look
-    from pymanip_run.experiment.user_settings import settings_path
+    from pymanip_run.experiment.load.user_settings import settings_path
     from pymanip_run.registry import state_folder
 
     yield Look("packages", lambda: versions.look_at_packages(__version__))

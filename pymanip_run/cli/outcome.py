@@ -123,7 +123,7 @@ def failure_text(error: BaseException, *, in_run: bool = False) -> str:
     if not placed:
         text = str(error)
     else:
-        from pymanip_run.experiment.modules import users_traceback
+        from pymanip_run.experiment.build.modules import users_traceback
 
         return masked_source(users_traceback(error))
     return "\n".join([text, *getattr(error, "__notes__", [])])

@@ -13,8 +13,8 @@ from pymanip_run.cli.outcome import TALK, failure_text, say
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from pymanip_run.experiment.rehearsal_report import Report, VariableReport
-    from pymanip_run.experiment.rehearse import Rehearsal
+    from pymanip_run.experiment.rehearsal.rehearse import Rehearsal
+    from pymanip_run.experiment.rehearsal.report import Report, VariableReport
 
 __all__ = ["rehearse", "report_text"]
 
@@ -32,7 +32,7 @@ def rehearse(
 ) -> int:
     """Rehearse an experiment, print the report, and return the exit code of the run that it was."""
     from pymanip_run.cli.logs import logging_to
-    from pymanip_run.experiment.rehearse import rehearsed
+    from pymanip_run.experiment.rehearsal.rehearse import rehearsed
 
     with (
         logging_to(None, TALK.level),

@@ -12,7 +12,7 @@ from pymanip_run.cli.outcome import TALK, say
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pymanip_run.experiment.rehearsal_report import Report
+    from pymanip_run.experiment.rehearsal.report import Report
 
 __all__ = ["alarm_lines", "mail_lines", "replay_session"]
 
@@ -20,8 +20,8 @@ __all__ = ["alarm_lines", "mail_lines", "replay_session"]
 def replay_session(file: str, overrides: Sequence[str], session: str, *, as_json: bool) -> int:
     """Feed a session through the alarms of an experiment, print the report, return its exit code."""
     from pymanip_run.cli.files import found
-    from pymanip_run.experiment.build import prepare
-    from pymanip_run.experiment.replay import replay
+    from pymanip_run.experiment.build.plan import prepare
+    from pymanip_run.experiment.rehearsal.replay import replay
     from pymanip_run.livetable.text import glyphs_for
 
     path = found(session, f"{file} --replay")

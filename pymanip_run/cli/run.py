@@ -18,7 +18,7 @@ from pymanip_run.errors import UsageError, did_you_mean, run_exit_code
 
 if TYPE_CHECKING:
     from pymanip_run.cli.watched import WatchedRun
-    from pymanip_run.experiment.build import Plan
+    from pymanip_run.experiment.build.plan import Plan
     from pymanip_run.livetable import Display, Ending, Options
     from pymanip_run.session import AsyncSession
     from pymanip_run.session.serving import Serving
@@ -163,7 +163,7 @@ def run(
                 as_json=options.mode == "json",
             )
         )
-    from pymanip_run.experiment.build import prepare
+    from pymanip_run.experiment.build.plan import prepare
 
     with prepare(experiment_file(file), tuple(overrides or ()), simulated=simulate) as plan:
         warnings = (*plan.loaded.warnings, *plan.loaded.inactive)
@@ -182,7 +182,7 @@ def run(
 def _port_of(plan: Plan, port: int | None, share: bool) -> Serving:
     """Open the port of the dashboard, before there is anything else of the run."""
     from pymanip_run.cli.dashboard import tell
-    from pymanip_run.experiment.serving import server_options
+    from pymanip_run.experiment.run.serving import server_options
     from pymanip_run.session.serving import open_server
 
     return open_server(server_options(plan, port=port, share=share, tell=tell))
@@ -199,7 +199,7 @@ def _measure(
 ) -> int:
     from pymanip_run.cli.logs import logging_to
     from pymanip_run.cli.signals import outside_the_run
-    from pymanip_run.experiment.run import open_session
+    from pymanip_run.experiment.run.running import open_session
     from pymanip_run.session import internals
 
     opened: list[AsyncSession] = []
@@ -227,7 +227,7 @@ def _watched(
 
     from pymanip_run.cli.logs import log_event, log_failure
     from pymanip_run.cli.watched import WatchedRun, ending_of
-    from pymanip_run.experiment.run import execute
+    from pymanip_run.experiment.run.running import execute
     from pymanip_run.livetable import Display
     from pymanip_run.session import RunOptions, internals
 

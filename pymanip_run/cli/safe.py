@@ -12,8 +12,8 @@ from pymanip_run.cli.arguments import ExperimentFile, experiment_file
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pymanip_run.experiment.build import Plan
-    from pymanip_run.experiment.safe import SafeOutcome
+    from pymanip_run.experiment.build.plan import Plan
+    from pymanip_run.experiment.run.safe import SafeOutcome
 
 __all__ = ["safe"]
 
@@ -42,8 +42,8 @@ def safe(
     """
     from pymanip_run.cli.logs import logging_to
     from pymanip_run.cli.outcome import TALK, leave_now, say
-    from pymanip_run.experiment.build import prepare
-    from pymanip_run.experiment.safe import make_safe
+    from pymanip_run.experiment.build.plan import prepare
+    from pymanip_run.experiment.run.safe import make_safe
     from pymanip_run.livetable.text import inert
 
     with prepare(experiment_file(file), tuple(overrides or ()), simulated=simulate) as plan:
@@ -64,7 +64,7 @@ def safe(
 def _refuse_beside_a_run(plan: Plan, file: str) -> None:
     from pymanip_run.clock import iso_local
     from pymanip_run.errors import UsageError
-    from pymanip_run.experiment.safe import running_now
+    from pymanip_run.experiment.run.safe import running_now
 
     run = running_now(plan)
     if run is not None:

@@ -26,7 +26,7 @@ def schema(
     """
     from json import dumps
 
-    from pymanip_run.experiment.schema import experiment_schema
+    from pymanip_run.experiment.model.schema import experiment_schema
 
     text = f"{dumps(experiment_schema(), indent=2, ensure_ascii=False)}\n"
     if output is None or output == "-":

@@ -27,10 +27,10 @@ def print_config(
     share: bool = False,
 ) -> None:
     """Print the experiment with all that changes it; the options as they were typed."""
-    from pymanip_run.experiment.load import read_draft
-    from pymanip_run.experiment.overrides import Assignment
-    from pymanip_run.experiment.show import shown_config
-    from pymanip_run.experiment.writing import written
+    from pymanip_run.experiment.load.loading import read_draft
+    from pymanip_run.experiment.load.show import shown_config
+    from pymanip_run.experiment.text.overrides import Assignment
+    from pymanip_run.experiment.text.writing import written
 
     options = []
     if duration is not None:

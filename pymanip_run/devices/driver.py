@@ -59,7 +59,7 @@ class OpenDriver(ABC):
             What the driver raised.
         """
 
-    def when_it_ends(self, callback: Callable[[BaseException], object]) -> None:
+    def when_it_ends(self, callback: Callable[[BaseException], object]) -> None:  # noqa: B027 - most have no end of their own
         """Call back if it ends by itself, with the reason; a plain driver does not."""
 
 

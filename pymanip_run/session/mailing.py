@@ -30,7 +30,7 @@ __all__ = ["RegularMails", "account_for", "outbox_for", "regular_mails", "source
 
 #: Found by its name: what reads the user's configuration is above us, and not needed by scripts
 #: that say which server they use.
-USERS_ACCOUNT = "pymanip_run.experiment.users_account"
+USERS_ACCOUNT = "pymanip_run.experiment.load.users_account"
 
 
 def sources_of(

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 import pymanip_run
 from pymanip_run.cli.app import build
-from pymanip_run.experiment.model import (
+from pymanip_run.experiment.model.experiment import (
     Alarm,
     AlarmTest,
     Device,
@@ -30,7 +30,7 @@ from pymanip_run.experiment.model import (
     Tunable,
     Variable,
 )
-from pymanip_run.experiment.schema import experiment_schema
+from pymanip_run.experiment.model.schema import experiment_schema
 from pymanip_run.units import parse_duration
 
 REFERENCE = PROJECT / "docs" / "reference"

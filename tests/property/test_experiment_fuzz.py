@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pymanip_run.errors import ConfigError
-from pymanip_run.experiment.load import read_draft
-from pymanip_run.experiment.show import shown_config
+from pymanip_run.experiment.load.loading import read_draft
+from pymanip_run.experiment.load.show import shown_config
 
 PROJECT = Path(__file__).parents[2]
 COMPLETE = PROJECT / "tests" / "unit" / "experiment" / "complete" / "experiment.yaml"
@@ -249,8 +249,8 @@ MONSTERS = {
 CHILD = """
 import json, os, resource, sys, time
 from pymanip_run.errors import ConfigError
-from pymanip_run.experiment.load import read_draft
-from pymanip_run.experiment.show import shown_config
+from pymanip_run.experiment.load.loading import read_draft
+from pymanip_run.experiment.load.show import shown_config
 
 def read(path):
     try:

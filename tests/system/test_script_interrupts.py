@@ -98,7 +98,7 @@ def test_the_second_ends_a_setup_that_blocks_and_is_announced(script, healed):
     process = script("""
         import logging
         from pathlib import Path
-        from pymanip_run.experiment.run import run_experiment
+        from pymanip_run.experiment.run.running import run_experiment
 
         class Tell(logging.Handler):
             def emit(self, record):

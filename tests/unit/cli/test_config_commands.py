@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import pymanip_run
-from pymanip_run.experiment.load import load_experiment
+from pymanip_run.experiment.load.loading import load_experiment
 
 PACKAGE = str(Path(pymanip_run.__file__).parent.parent)
 TASKS = "async def read(sesn):\n    sesn.add_entry(T=1.0)\n    await sesn.sleep(0.05)\n"

@@ -6,14 +6,14 @@ import sys
 import pytest
 
 from pymanip_run.cli.rehearsal import exit_code_of, report_text
-from pymanip_run.experiment.rehearsal_report import (
+from pymanip_run.experiment.rehearsal.rehearse import Rehearsal
+from pymanip_run.experiment.rehearsal.report import (
     Report,
     SweepReport,
     TaskReport,
     VariableReport,
     why,
 )
-from pymanip_run.experiment.rehearse import Rehearsal
 from pymanip_run.runtime.virtual_waiting import Cost
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from pymanip_run.errors import ConfigError
-from pymanip_run.experiment.build import prepare
-from pymanip_run.experiment.load import load_experiment
+from pymanip_run.experiment.build.plan import prepare
+from pymanip_run.experiment.load.loading import load_experiment
 
 SMALLEST = "module: tasks.py\ntasks: [read]\n"
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from pymanip_run.errors import ConfigError
-from pymanip_run.experiment import yaml12
-from pymanip_run.experiment.load import load_experiment
+from pymanip_run.experiment.load.loading import load_experiment
+from pymanip_run.experiment.text import yaml12
 
 SMALLEST = "module: tasks.py\ntasks: [a]\n"
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from pymanip_run.errors import ConfigError
-from pymanip_run.experiment.build import prepare
-from pymanip_run.experiment.load import load_experiment
-from pymanip_run.experiment.model import Experiment
-from pymanip_run.experiment.replay import failed_tests
+from pymanip_run.experiment.build.plan import prepare
+from pymanip_run.experiment.load.loading import load_experiment
+from pymanip_run.experiment.model.experiment import Experiment
+from pymanip_run.experiment.rehearsal.replay import failed_tests
 
 COMPLETE = Path(__file__).parent / "complete"
 

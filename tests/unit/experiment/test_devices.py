@@ -6,9 +6,9 @@ import os
 import pytest
 
 from pymanip_run.errors import ConfigError, DeviceOpenError
-from pymanip_run.experiment.build import prepare
-from pymanip_run.experiment.run import run_experiment
-from pymanip_run.experiment.safe import make_safe, running_now
+from pymanip_run.experiment.build.plan import prepare
+from pymanip_run.experiment.run.running import run_experiment
+from pymanip_run.experiment.run.safe import make_safe, running_now
 from pymanip_run.registry import RegisteredRun, Registration, registered_runs, unsafe_run
 from pymanip_run.session import AsyncSession, RunOptions, SavedAsyncSession
 from pymanip_run.session.names import SESSION_NAMES
@@ -414,7 +414,7 @@ def test_a_simulated_run_tells_nothing_about_the_instruments(lab, folder):
     folder.write(text, MODULE)
     with prepare("experiment.yaml", simulated=True) as plan:
         assert plan.devices[1].simulated
-        from pymanip_run.experiment.run import execute, open_session
+        from pymanip_run.experiment.run.running import execute, open_session
 
         with open_session(plan) as sesn:
             import asyncio
@@ -490,7 +490,7 @@ TASK
     ids=["coroutine", "plain function"],
 )
 def test_the_threads_of_devices_follow_the_virtual_clock(folder, task):
-    from pymanip_run.experiment.rehearse import rehearsed
+    from pymanip_run.experiment.rehearsal.rehearse import rehearsed
 
     folder.write(
         "module: tasks.py\n"

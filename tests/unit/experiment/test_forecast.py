@@ -10,9 +10,9 @@ import pytest
 
 from pymanip_run import AsyncSession
 from pymanip_run.core.context import boot_id, process_start
-from pymanip_run.experiment import forecast as module
-from pymanip_run.experiment.build import prepare
-from pymanip_run.experiment.forecast import BYTES_PER_VALUE, DAY, forecast
+from pymanip_run.experiment.build.plan import prepare
+from pymanip_run.experiment.rehearsal import forecast as module
+from pymanip_run.experiment.rehearsal.forecast import BYTES_PER_VALUE, DAY, forecast
 from pymanip_run.registry import RegisteredRun, Registration
 
 TASKS = """

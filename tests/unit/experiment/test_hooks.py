@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from pymanip_run.errors import TaskError
-from pymanip_run.experiment.hooks import between
+from pymanip_run.experiment.run.hooks import between
 from pymanip_run.session import AsyncSession, internals
 
 

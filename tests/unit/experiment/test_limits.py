@@ -6,8 +6,8 @@ import threading
 import pytest
 
 from pymanip_run.errors import StorageError, TaskError
-from pymanip_run.experiment import limits as limits_module
-from pymanip_run.experiment.run import run_experiment
+from pymanip_run.experiment.run import limits as limits_module
+from pymanip_run.experiment.run.running import run_experiment
 from pymanip_run.registry import registered_runs
 from pymanip_run.session import RunOptions, SavedAsyncSession
 

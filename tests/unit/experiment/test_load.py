@@ -243,7 +243,7 @@ def test_a_wrong_secret_is_not_in_the_message(folder):
 def test_reading_a_file_imports_nothing_heavier_than_pydantic_and_yaml(folder):
     folder.write(SMALLEST + "parameters: {v: 1}\nvariables: {T: {unit: K}}\n")
     code = (
-        "import sys; from pymanip_run.experiment.load import load_experiment; "
+        "import sys; from pymanip_run.experiment.load.loading import load_experiment; "
         "load_experiment('experiment.yaml'); print('numpy' in sys.modules, 'h5py' in sys.modules)"
     )
     environment = {"PYTHONPATH": ":".join(sys.path)}

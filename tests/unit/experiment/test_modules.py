@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from pymanip_run.errors import ConfigError
-from pymanip_run.experiment.build import prepare
+from pymanip_run.experiment.build.plan import prepare
 
 SMALLEST = "module: tasks.py\ntasks: [read]\n"
 

@@ -1,6 +1,6 @@
 """What an experiment imported from its own folder is kept with the run."""
 
-from pymanip_run.experiment.build import prepare
+from pymanip_run.experiment.build.plan import prepare
 
 
 def texts(folder, **modules):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pymanip_run.errors import ConfigError
-from pymanip_run.experiment.rehearse import SEEDED_START_NS, rehearsed
+from pymanip_run.experiment.rehearsal.rehearse import SEEDED_START_NS, rehearsed
 from pymanip_run.records import Window
 
 MODULE = """

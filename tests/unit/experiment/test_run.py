@@ -6,9 +6,9 @@ import json
 import pytest
 
 from pymanip_run.errors import StorageError, UsageError
-from pymanip_run.experiment.build import prepare
-from pymanip_run.experiment.points import grid_points
-from pymanip_run.experiment.run import execute, open_session, run_experiment, tasks_of
+from pymanip_run.experiment.build.plan import prepare
+from pymanip_run.experiment.build.points import grid_points
+from pymanip_run.experiment.run.running import execute, open_session, run_experiment, tasks_of
 from pymanip_run.runtime.tasks import normalise
 from pymanip_run.session import RunOptions, SavedAsyncSession
 

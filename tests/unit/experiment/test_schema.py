@@ -9,11 +9,11 @@ import jsonschema
 import pytest
 
 from pymanip_run.errors import ConfigError
-from pymanip_run.experiment.load import load_experiment
-from pymanip_run.experiment.nodes import plain
-from pymanip_run.experiment.problems import Source
-from pymanip_run.experiment.schema import experiment_schema
-from pymanip_run.experiment.yaml12 import compose
+from pymanip_run.experiment.load.loading import load_experiment
+from pymanip_run.experiment.model.schema import experiment_schema
+from pymanip_run.experiment.text.nodes import plain
+from pymanip_run.experiment.text.problems import Source
+from pymanip_run.experiment.text.yaml12 import compose
 
 PROJECT = Path(__file__).parents[3]
 COMPLETE = Path(__file__).parent / "complete" / "experiment.yaml"

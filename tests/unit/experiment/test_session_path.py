@@ -5,7 +5,7 @@ import re
 import pytest
 
 from pymanip_run.errors import UsageError
-from pymanip_run.experiment.session_path import SessionPath
+from pymanip_run.experiment.model.session_path import SessionPath
 
 
 def name(folder, template, exists=None):

@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from pymanip_run.errors import ConfigError
-from pymanip_run.experiment.load import read_draft
-from pymanip_run.experiment.overrides import Assignment
-from pymanip_run.experiment.show import shown_config
+from pymanip_run.experiment.load.loading import read_draft
+from pymanip_run.experiment.load.show import shown_config
+from pymanip_run.experiment.text.overrides import Assignment
 
 SMALLEST = "module: tasks.py\ntasks: [read]\n"
 MAIL = "email: {host: smtp.example.org, user: lab, password: hunter2, from: lab@example.org}\n"

@@ -4,9 +4,9 @@ import threading
 
 import pytest
 
-from pymanip_run.experiment.build import prepare
-from pymanip_run.experiment.run import run_experiment
-from pymanip_run.experiment.tasks import tasks_of
+from pymanip_run.experiment.build.plan import prepare
+from pymanip_run.experiment.run.running import run_experiment
+from pymanip_run.experiment.run.tasks import tasks_of
 from pymanip_run.runtime.tasks import normalise
 from pymanip_run.session import AsyncSession, RunOptions, SavedAsyncSession
 

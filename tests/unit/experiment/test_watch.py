@@ -3,10 +3,10 @@
 import pytest
 
 from pymanip_run.errors import TaskError
-from pymanip_run.experiment.build import prepare
-from pymanip_run.experiment.rehearse import SEEDED_START_NS, rehearsed
-from pymanip_run.experiment.replay import failed_tests, replay
-from pymanip_run.experiment.run import run_experiment
+from pymanip_run.experiment.build.plan import prepare
+from pymanip_run.experiment.rehearsal.rehearse import SEEDED_START_NS, rehearsed
+from pymanip_run.experiment.rehearsal.replay import failed_tests, replay
+from pymanip_run.experiment.run.running import run_experiment
 from pymanip_run.session import AsyncSession, RunOptions, SavedAsyncSession
 
 START = SEEDED_START_NS / 1e9

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from pymanip_run.experiment.nodes import MappingNode, locate, plain
-from pymanip_run.experiment.problems import Source
-from pymanip_run.experiment.yaml12 import compose
+from pymanip_run.experiment.text.nodes import MappingNode, locate, plain
+from pymanip_run.experiment.text.problems import Source
+from pymanip_run.experiment.text.yaml12 import compose
 
 
 def parse(text):

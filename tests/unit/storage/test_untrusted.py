@@ -23,7 +23,7 @@ from pymanip_run.cli.outcome import _run
 from pymanip_run.core.view import SessionView
 from pymanip_run.describe import describe
 from pymanip_run.errors import PymanipError, StorageError
-from pymanip_run.experiment import modules as _modules  # noqa: F401 - as above
+from pymanip_run.experiment.build import modules as _modules  # noqa: F401 - as above
 from pymanip_run.export import csv as _csv  # noqa: F401 - as above
 from pymanip_run.records import Event, Window
 from pymanip_run.storage import journal, transaction

@@ -1,0 +1,1 @@
+"""What concerns several keys of an experiment file at once."""

@@ -1,0 +1,1 @@
+"""The experiment file as strict models: every key, its meaning, its default."""

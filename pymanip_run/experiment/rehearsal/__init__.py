@@ -1,0 +1,1 @@
+"""What a run will do or would have done, told without one: forecast, rehearsal, replay."""
