@@ -1,0 +1,1 @@
+"""From a valid experiment file to what is run: functions, devices, points of sweeps."""
