@@ -12,10 +12,10 @@ import numpy as np
 from pymanip_run.records import Window
 from pymanip_run.storage.checkpoint import Checkpoint, recover
 from pymanip_run.storage.files import SYSTEM_FILES, SessionPaths
+from pymanip_run.storage.segments import refuse_closed
 from pymanip_run.storage.snapshot import SnapshotStore
 from pymanip_run.storage.store import FileStore
 from pymanip_run.storage.values import encode_value
-from pymanip_run.storage.writer import refuse_closed
 
 EPOCH = 1_760_000_000_000_000_000
 MS = 1_000_000
@@ -91,6 +91,7 @@ def everything(store):
         },
         "events": store.events(),
         "runs": store.runs(),
+        "points": {run.index: store.sweep_points(run.index) for run in store.runs()},
     }
 
 

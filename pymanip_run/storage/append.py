@@ -27,7 +27,7 @@ from pymanip_run.storage.untrusted import attribute, check_series, check_table
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pymanip_run.records import Event, FloatArray, Parameter
+    from pymanip_run.records import Event, FloatArray, Parameter, SweepPoint
     from pymanip_run.storage.batch import ArrayRecord, Batch
     from pymanip_run.storage.journal import Position
     from pymanip_run.storage.overlay import Overlay
@@ -98,6 +98,8 @@ class Appender:
             self._try("events", self._append_events, batch.events)
         for index, run in batch.runs.items():
             self._try(f"run {index}", self._put_run, index, run.attributes, run.texts)
+        for index, points in batch.points.items():
+            self._try(f"points of run {index}", self._append_points, index, points)
         return self._refused
 
     def _try(self, what: str, action: Callable[..., None], *arguments: Any) -> None:
@@ -229,6 +231,29 @@ class Appender:
         ]
         table = member(self._h5, "events", h5py.Dataset)
         size = table.shape[0]
+        table.resize((size + len(rows),))
+        table[size:] = np.array(rows, table.dtype)
+
+    def _append_points(self, run: int, points: list[SweepPoint]) -> None:
+        group = _group(member(self._h5, "runs"), f"{run:06}")
+        if layout.POINTS not in group:
+            group.create_dataset(
+                layout.POINTS, (0,), layout.POINT_DTYPE, maxshape=(None,), chunks=(256,)
+            )
+        table = member(group, layout.POINTS, h5py.Dataset)
+        size = table.shape[0]
+        rows = [
+            (
+                to_text(p.sweep),
+                p.number,
+                p.start,
+                p.time,
+                p.state,
+                to_text(p.value),
+                to_text(p.result),
+            )
+            for p in points
+        ]
         table.resize((size + len(rows),))
         table[size:] = np.array(rows, table.dtype)
 

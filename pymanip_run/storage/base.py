@@ -17,11 +17,20 @@ from pymanip_run.records import (
     FloatArray,
     Parameter,
     Statistics,
+    SweepPoint,
     Window,
 )
 from pymanip_run.storage.batch import RUN_ATTRIBUTES
 from pymanip_run.storage.chunks import read_floats
-from pymanip_run.storage.layout import EVENT_DTYPE, escape, member, members, text_of
+from pymanip_run.storage.layout import (
+    EVENT_DTYPE,
+    POINT_DTYPE,
+    POINTS,
+    escape,
+    member,
+    members,
+    text_of,
+)
 from pymanip_run.storage.untrusted import (
     SMALL,
     Budget,
@@ -99,10 +108,7 @@ def read_series(
 
     `file` is the seam and the descriptor of the same file, None to read by HDF5 alone.
     """
-    group = member(member(h5, "variables"), escape(name))
-    time, value = member(group, "time", h5py.Dataset), member(group, "value", h5py.Dataset)
-    for column in (time, value):
-        check_series(column)
+    time, value = _columns(h5, name)
     count = min(time.shape[0], value.shape[0], statistics.n)
     low, high = 0, count
     if window.since is not None and window.since > statistics.first_time:
@@ -113,9 +119,29 @@ def read_series(
         low = max(low, high - window.tail)
     if window.head is not None:
         high = min(high, low + window.head)
+    return _stretch(time, low, high, file), _stretch(value, low, high, file)
+
+
+def read_slice(
+    h5: Any, name: str, low: int, high: int, file: tuple[Files, int | None]
+) -> tuple[FloatArray, FloatArray]:
+    """Return the values number `low` to `high` of a variable, and their times, as far as they are there."""
+    time, value = _columns(h5, name)
+    high = min(high, time.shape[0], value.shape[0])
+    return _stretch(time, low, high, file), _stretch(value, low, high, file)
+
+
+def _columns(h5: Any, name: str) -> tuple[Any, Any]:
+    group = member(member(h5, "variables"), escape(name))
+    time, value = member(group, "time", h5py.Dataset), member(group, "value", h5py.Dataset)
     for column in (time, value):
-        check_stored(column, (high - low) * column.dtype.itemsize)
-    return read_floats(time, low, high, *file), read_floats(value, low, high, *file)
+        check_series(column)
+    return time, value
+
+
+def _stretch(column: Any, low: int, high: int, file: tuple[Files, int | None]) -> FloatArray:
+    check_stored(column, (high - low) * column.dtype.itemsize)
+    return read_floats(column, low, high, *file)
 
 
 def _bisect(time: Any, when: float, count: int) -> int:
@@ -184,6 +210,19 @@ def read_runs(h5: Any) -> tuple[dict[int, dict[str, Any]], dict[int, dict[str, s
             if isinstance(item, h5py.Dataset) and not item.ndim
         }
     return attributes, texts
+
+
+def read_points(h5: Any, run: int) -> list[SweepPoint]:
+    """Return the points of the sweeps of a run that are over, in the order of recording."""
+    folder, link = member(h5, "runs"), f"{run:06}"
+    if link not in folder or POINTS not in (group := member(folder, link)):
+        return []
+    table = member(group, POINTS, h5py.Dataset)
+    check_table(table, POINT_DTYPE)
+    return [
+        SweepPoint(text_of(sweep), number, as_ns(start), as_ns(time), *map(text_of, texts))
+        for sweep, number, start, time, *texts in table[()].tolist()
+    ]
 
 
 def _text_content(item: Any) -> str:

@@ -21,6 +21,7 @@ from pymanip_run.records import (
     Parameter,
     Run,
     Statistics,
+    SweepPoint,
     Window,
     merge_series,
 )
@@ -52,6 +53,8 @@ RUN_ATTRIBUTES = (
     "boot_id",
     "config_sha256",
 )
+#: Where calendars end, Unix seconds.
+YEAR_10000 = 253_402_214_400
 
 ALL = slice(None)
 SPARE = 4
@@ -147,6 +150,8 @@ class Batch:
         self.arrays: dict[str, list[ArrayRecord]] = {}
         self.events: list[Event] = []
         self.runs: dict[int, RunRecord] = {}
+        #: Of the sweeps of each run.
+        self.points: dict[int, list[SweepPoint]] = {}
         self._containing: dict[str, list[RowSet]] = {}
 
     def row_set(self, names: tuple[str, ...]) -> RowSet:
@@ -222,10 +227,16 @@ def _near_ns(timestamp: float) -> int:
 
 
 def as_run(index: int, attributes: Mapping[str, Any], texts: Mapping[str, str]) -> Run:
-    """Return a run from what is stored of it."""
-    known = {key: attributes[key] for key in RUN_ATTRIBUTES if key in attributes}
+    """Return a run from what is stored of it; what cannot be, such as an end in the year 10000, is left out."""
+    known = {key: attributes[key] for key in RUN_ATTRIBUTES if _fits(key, attributes.get(key))}
     known["start"] = float(known.get("start", math.nan))
     return Run(index=index, texts=dict(texts), **known)
+
+
+def _fits(key: str, value: Any) -> bool:
+    if key in {"start", "stop"}:
+        return isinstance(value, (int, float)) and 0 <= value < YEAR_10000
+    return isinstance(value, int if key in {"exit_code", "pid"} else str)
 
 
 def dataset_info(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pymanip_run.clock import Clock
-    from pymanip_run.records import Event, FloatArray, Statistics
+    from pymanip_run.records import Event, FloatArray, Statistics, SweepPoint
 
 __all__ = ["BoundedStore"]
 
@@ -131,6 +131,11 @@ class BoundedStore(MemoryStore):
         if len(self._batch.events) > 2 * MOST_EVENTS:
             with self.lock:
                 del self._batch.events[:MOST_EVENTS]
+
+    def append_point(self, run: int, point: SweepPoint) -> None:
+        """Count a point of a sweep that is over; nothing goes on after a rehearsal."""
+        del run
+        self.bytes += BYTES_PER_EVENT + len(point.value) + len(point.result)
 
     def _forget_rows(self) -> None:
         """Take the older half of the largest row-set into the statistics, and all that is as old."""

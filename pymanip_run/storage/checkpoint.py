@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import h5py
 
 from pymanip_run.clock import SYSTEM
-from pymanip_run.errors import DamagedFileError
-from pymanip_run.records import Event
+from pymanip_run.errors import DamagedFileError, StorageError
 from pymanip_run.storage import layout, transaction
+from pymanip_run.storage import redo as redo_file
 from pymanip_run.storage.append import Appender
 from pymanip_run.storage.batch import Batch
+from pymanip_run.storage.keeping import damage_event, keep_segment, put_aside
 from pymanip_run.storage.overlay import Overlay
+from pymanip_run.storage.redo import Applied, Redo
+from pymanip_run.storage.syncing import sync_path
 from pymanip_run.storage.tail import JournalReader
-from pymanip_run.storage.transaction import Applied, Redo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
+    from pymanip_run.records import Event
     from pymanip_run.storage.files import Files, SessionPaths
     from pymanip_run.storage.journal import Position
 
@@ -84,7 +87,13 @@ class Checkpoint:
         self._files = files
         self._paths = paths
         self._fd = files.open(paths.main, os.O_RDWR)
-        redo = transaction.read_redo(files, paths.redo)
+        # As a reader: who opens the file for writing, which HDF5 does under the exclusive lock, is refused.
+        if not files.lock(self._fd, exclusive=False, timeout=PATIENCE):
+            files.close(self._fd)
+            raise StorageError(
+                f"{paths.main} is open for writing in another program; close it there"
+            )
+        redo = redo_file.read_redo(files, paths.redo)
         if redo is not None:
             self._carry_out(redo)
         with layout.damage_is_said(paths.main):
@@ -95,24 +104,33 @@ class Checkpoint:
         self.reader = JournalReader(files, paths, self._identity.position, str(self._identity.uuid))
         self.reader.look_back()
         self._seen_damage = 0
+        #: To be told as events, with the next transaction.
+        self._untold: list[Event] = []
 
     def _carry_out(self, redo: Redo) -> None:
         """Finish a transaction that a crash interrupted."""
-        if not transaction.belongs(self._files, self._fd, redo):
+        if not redo_file.belongs(self._files, self._fd, redo):
             raise DamagedFileError(
                 f"{self._paths.redo} belongs to another session; move it elsewhere"
             )
         # A sync that failed before leaves pages that the next one takes for written: all are written again.
         if redo.state(self._files, self._fd) is Applied.WHOLLY:
             transaction.make_durable(self._files, self._paths, self._fd, redo)
-            return
-        transaction.write_redo(self._files, self._paths.redo, redo)
-        deadline = SYSTEM.monotonic() + PATIENCE
-        while not transaction.apply(self._files, self._fd, redo):
-            if SYSTEM.monotonic() >= deadline:
-                self._fd = transaction.replace_with_copy(self._files, self._paths, self._fd, redo)
-                return
-            SYSTEM.pause(0.01)
+        else:
+            transaction.write_redo(self._files, self._paths, redo)
+            deadline = SYSTEM.monotonic() + PATIENCE
+            while not transaction.apply(self._files, self._fd, redo):
+                if SYSTEM.monotonic() >= deadline:
+                    self._replace(redo)
+                    break
+                SYSTEM.pause(0.01)
+        redo_file.retire(self._files, self._paths)
+
+    def _replace(self, redo: Redo) -> None:
+        """Put a copy that has a transaction in the file's place."""
+        self._fd = transaction.replace_with_copy(
+            self._files, self._paths, self._fd, redo, self._between
+        )
 
     def _open(self) -> None:
         superblock = self._files.pread(self._fd, transaction.SUPERBLOCK_SIZE, 0)
@@ -120,7 +138,7 @@ class Checkpoint:
         if self._files.size(self._fd) < committed:
             # Zeros in place of what is missing would send HDF5 round in circles.
             raise DamagedFileError(f"{self._paths.main} is damaged: its end is missing")
-        self._overlay = Overlay(self._files, self._fd, committed)
+        self._overlay = Overlay(self._files, self._fd, committed, self._between)
         # No chunk cache: an append then writes just its own bytes, and memory stays small.
         self._h5 = h5py.File(
             self._overlay, "r+", libver=layout.LIBVER, rdcc_nbytes=0, rdcc_nslots=1
@@ -143,17 +161,34 @@ class Checkpoint:
         """
         if self.pending is not None and not self.settle():
             return False
+        with self._dropped_at_error():
+            is_told = not self._untold
+            self._append_new()
+            if is_told and self.reader.position == self._identity.position:
+                return False
+            redo = self._prepared()
+        self._commit(redo)
+        return True
+
+    def _append_new(self) -> None:
         self.more, windows = True, TRANSACTION // WINDOW
         while self.more and windows:
             batch = Batch()
             self.more, windows = self.reader.read(batch, WINDOW), windows - 1
             self._keep_damage(batch)
+            batch.events += self._untold
+            self._untold.clear()
             self._append(batch)
             self._between()
-        if self.reader.position == self._identity.position:
-            return False
-        self._commit()
-        return True
+
+    @contextmanager
+    def _dropped_at_error(self) -> Iterator[None]:
+        """Give back the room of what was appended, should that fail: on a full disk the journal needs it."""
+        try:
+            yield
+        except BaseException:
+            self._overlay.drop()
+            raise
 
     def catch_up(self, patience: float = PATIENCE) -> None:
         """Commit everything that is in the journal; a file that is held for longer than `patience` is replaced."""
@@ -166,22 +201,34 @@ class Checkpoint:
         """Carry the pending transaction into the file; return whether nothing is pending any more.
 
         With `escalate` a file that a reader holds is replaced by a changed copy.
+
+        Raises
+        ------
+        StorageError
+            If there is no room for a copy that is needed.
         """
         if self.pending is None:
             return True
-        if transaction.apply(self._files, self._fd, self.pending):
+        if not self._has_its_name():
+            self._take_name_back(self.pending)
+        elif transaction.apply(self._files, self._fd, self.pending):
             pass
         elif escalate:
-            self._fd = transaction.replace_with_copy(
-                self._files, self._paths, self._fd, self.pending
-            )
-            self._overlay.fd = self._fd
+            self._replace(self.pending)
         else:
             return False
+        redo_file.retire(self._files, self._paths)
+        self._overlay.fd = self._fd
         self._overlay.settle(self.pending.length_after)
         self.pending = None
         self._drop_segments()
         return True
+
+    def can_replace(self) -> bool:
+        """Tell whether there is room to replace the file by a changed copy."""
+        return self.pending is not None and transaction.has_room(
+            self._files, self._paths, self.pending
+        )
 
     def backlog(self) -> int:
         """Return the bytes of journal that the file does not have yet."""
@@ -219,6 +266,7 @@ class Checkpoint:
             logger.warning("journal segment %s could not be synced: %s", number, reason)
         self.catch_up()
         self._keep_damaged_end()
+        self._keep_name()
         report = self.report()
         self.close()
         for _, path in self._files.segments(self._paths.main):
@@ -236,15 +284,19 @@ class Checkpoint:
 
     # -- steps ----------------------------------------------------------------------------------
 
-    def _commit(self) -> None:
+    def _prepared(self) -> Redo:
+        """Note in the file what it has now, make HDF5 write all of it, and return what is to be committed."""
         identity = self._identity
         identity.transaction += 1
         self._appender.finish(self.reader.position, identity.transaction)
         self._between()
-        redo = transaction.commit(
+        return transaction.prepare(
             self._files, self._paths, self._overlay, identity.transaction, identity.uuid
         )
-        identity.position = self.reader.position
+
+    def _commit(self, redo: Redo) -> None:
+        transaction.commit(self._files, self._paths)
+        self._identity.position = self.reader.position
         self.pending = redo
         self.settle()
 
@@ -262,11 +314,11 @@ class Checkpoint:
         if not refused:
             return
         segment = self.reader.position.segment
-        self._keep_segment(segment)
+        keep_segment(self._files, self._paths, segment)
         text = f"could not be brought into the file: {'; '.join(refused)}; a copy of the journal is kept"
         logger.error("%s: %s", self._paths.main, text)
         told = Batch()
-        told.events.append(Event(int(SYSTEM.time() * 1e9), "damage", "storage", text))
+        told.events.append(damage_event(text))
         self._appender.append(told)
 
     def _keep_damage(self, batch: Batch) -> None:
@@ -276,20 +328,55 @@ class Checkpoint:
             return
         new, self._seen_damage = damaged[self._seen_damage :], len(damaged)
         for number in sorted({segment for segment, _, _ in new}):
-            self._keep_segment(number)
-        batch.events.append(self._damage_event(sum(n for _, _, n in new)))
+            keep_segment(self._files, self._paths, number)
+        if size := sum(n for _, _, n in new):
+            batch.events.append(self._damage_event(size))
+        if missing := [str(segment) for segment, _, length in new if not length]:
+            text = f"segments of the journal are missing: {', '.join(missing)}"
+            logger.error("%s: %s", self._paths.main, text)
+            batch.events.append(damage_event(text))
 
     def _keep_damaged_end(self) -> None:
         """Do the same for a journal whose last bytes are no record and not just cut short."""
         if self.reader.ends_damaged():
-            self._keep_segment(self.reader.position.segment)
+            keep_segment(self._files, self._paths, self.reader.position.segment)
             self.reader.findings.damaged.append((*self.reader.position, self.reader.findings.torn))
             self._seen_damage += 1
-            batch = Batch()
-            batch.events.append(self._damage_event(self.reader.findings.torn))
-            self._append(batch)
-            self._commit()
-            self.catch_up()
+            self._untold.append(self._damage_event(self.reader.findings.torn))
+            self._tell()
+
+    # -- the file's name ------------------------------------------------------------------------
+
+    def _has_its_name(self) -> bool:
+        return self._files.is_at(self._fd, self._paths.main)
+
+    def _keep_name(self) -> None:
+        """See to it that the file that is complete now is the one that has the session's name."""
+        if not self._has_its_name():
+            identity = self._identity
+            self._take_name_back(
+                redo_file.no_change(identity.uuid, identity.transaction, self._overlay.committed)
+            )
+            self._overlay.fd = self._fd
+        if self._untold:
+            self._tell()
+
+    def _take_name_back(self, redo: Redo) -> None:
+        """Put the session under its name again, from which somebody has moved, removed or replaced it."""
+        text = "the session's file was moved or removed during the run; it was written anew"
+        if (aside := put_aside(self._files, self._paths)) is not None:
+            text = f"another file was put in the session's place during the run; that is {aside.name} now"
+        self._replace(redo)
+        logger.error("%s: %s", self._paths.main, text)
+        self._untold.append(damage_event(text))
+
+    def _tell(self) -> None:
+        """Bring what is to be told into the file."""
+        batch = Batch()
+        batch.events, self._untold = self._untold, []
+        self._append(batch)
+        self._commit(self._prepared())
+        self.catch_up()
 
     def _damage_event(self, size: int) -> Event:
         text = (
@@ -297,23 +384,7 @@ class Checkpoint:
             f"({self.reader.findings.lost} records lost so far); the damaged segment is kept beside the file"
         )
         logger.error("%s: %s", self._paths.main, text)
-        return Event(int(SYSTEM.time() * 1e9), "damage", "storage", text)
-
-    def _keep_segment(self, number: int) -> None:
-        source, copies = self._paths.segment(number), 0
-        while self._files.exists(kept := self._paths.damaged(number, copies)):
-            copies += 1
-        try:
-            old = self._files.open(source, os.O_RDONLY)
-        except FileNotFoundError:
-            return
-        new = self._files.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-        try:
-            self._files.copy(old, new, self._files.size(old))
-            self._files.fdatasync(new)
-        finally:
-            self._files.close(old)
-            self._files.close(new)
+        return damage_event(text)
 
 
 def recover(files: Files, paths: SessionPaths, *, remove_lock: bool) -> str:
@@ -325,15 +396,3 @@ def recover(files: Files, paths: SessionPaths, *, remove_lock: bool) -> str:
     if remove_lock:
         files.unlink(paths.lock)
     return report.text
-
-
-def sync_path(files: Files, path: Path) -> None:
-    """Make the data of a file durable; one that is gone needs no sync."""
-    try:
-        fd = files.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return
-    try:
-        files.fdatasync(fd)
-    finally:
-        files.close(fd)

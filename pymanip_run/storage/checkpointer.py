@@ -78,7 +78,8 @@ class Escalation:
             seconds = self._checkpoint.pending.length_after / DEFERRED_RATE
             patience = min(DEFERRED_SECONDS, max(DEFERRED_AT_LEAST, seconds))
         if now - self._pending_since > patience or self._checkpoint.backlog() > self._size:
-            self._checkpoint.settle(escalate=True)
+            # A copy must not take the room that the run needs for what it measures.
+            self._checkpoint.settle(escalate=self._checkpoint.can_replace())
 
 
 class Checkpointer:
@@ -111,7 +112,8 @@ class Checkpointer:
 
     def _parent_done(self) -> bool:
         readable, _, _ = select.select([0], [], [], min(self._sync_period, self._period))
-        return (bool(readable) and not os.read(0, 4096)) or os.getppid() != self._parent
+        # A word or the end: another process that was forked meanwhile may hold the other end of the pipe.
+        return bool(readable) or os.getppid() != self._parent
 
     def _sync_if_due(self) -> None:
         """Sync in the middle of a long checkpoint: a power cut must not cost more then."""

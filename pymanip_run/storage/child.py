@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 import math
 import os
-import signal
 import subprocess
-import sys
 import tempfile
-from pathlib import Path
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
 from pymanip_run.clock import SYSTEM
 from pymanip_run.errors import DamagedFileError, NewerFormatError, StorageError
+from pymanip_run.spawn import start_module
 from pymanip_run.storage.files import SYSTEM_FILES
 
 if TYPE_CHECKING:
@@ -23,8 +22,6 @@ __all__ = ["Child", "run_recovery"]
 
 logger = logging.getLogger(__name__)
 
-_PACKAGE_PARENT = str(Path(__file__).resolve().parents[2])
-_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 MAX_WAIT = 60.0
 #: What the process says by its exit status.
 _REFUSALS = {os.EX_DATAERR: DamagedFileError, os.EX_PROTOCOL: NewerFormatError}
@@ -49,6 +46,7 @@ class Child:
         self._wait = 0.5
         self._next_start = 0.0
         self._redo_at_start: int | None = None
+        self._trouble = ""
 
     @property
     def pid(self) -> int | None:
@@ -86,9 +84,16 @@ class Child:
         self._wait = 0.5 if useful else min(MAX_WAIT, 2 * self._wait)
         self._next_start = now + self._wait
         if self._process is not None:
-            logger.warning("the checkpointer ended (%s); starting another", self._last_words())
+            words = self._last_words()
+            self._trouble = words if self._wait > 1 else ""
+            logger.warning("the checkpointer ended (%s); starting another", words)
             self._forget()
         self.start()
+
+    def trouble(self) -> str:
+        """Return why process after process ends without having done anything, "" else; once for each."""
+        trouble, self._trouble = self._trouble, ""
+        return trouble
 
     def failed_syncs(self) -> dict[int, str]:
         """Return which segments could not be synced, and why, since the last call."""
@@ -110,6 +115,8 @@ class Child:
         """Let the process bring everything into the file, and wait for it; step in where it cannot."""
         if self._process is not None and self._process.poll() is None:
             assert self._process.stdin is not None  # noqa: S101 - we asked for a pipe
+            with suppress(OSError):  # it has ended just now
+                os.write(self._process.stdin.fileno(), b"end\n")
             self._process.stdin.close()
             self._process.wait()
         if self._process is not None and self._process.returncode == 0:
@@ -181,19 +188,7 @@ def _spawn(
     errors: IO[bytes],
     output: IO[bytes] | int = subprocess.DEVNULL,
 ) -> subprocess.Popen[bytes]:
-    environment = dict(os.environ)
-    # Appended, and not the whole sys.path: a user's h5py.py must not shadow the real one.
-    inherited = environment.get("PYTHONPATH")
-    environment["PYTHONPATH"] = (
-        f"{inherited}{os.pathsep}{_PACKAGE_PARENT}" if inherited else _PACKAGE_PARENT
-    )
-    command = [sys.executable, "-P", "-m", "pymanip_run.storage.checkpointer", *arguments]
-    # A new process inherits the mask: no Ctrl-C can reach it before it ignores them.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    try:
-        return subprocess.Popen(  # noqa: S603 - our own module
-            command, stdin=stdin, stdout=output, stderr=errors, env=environment,
-            pass_fds=(lock_fd,), process_group=0,
-        )  # fmt: skip
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return start_module(
+        "pymanip_run.storage.checkpointer", arguments,
+        stdin=stdin, stdout=output, stderr=errors, descriptors=(lock_fd,),
+    )  # fmt: skip

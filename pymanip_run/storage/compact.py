@@ -6,6 +6,7 @@ moment leaves it untouched.
 
 from __future__ import annotations
 
+import os
 import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,7 +16,6 @@ import numpy as np
 from pymanip_run.errors import DamagedFileError, NewerFormatError
 from pymanip_run.storage import layout
 from pymanip_run.storage.base import check_structure
-from pymanip_run.storage.checkpoint import sync_path
 from pymanip_run.storage.child import run_recovery
 from pymanip_run.storage.files import SYSTEM_FILES, Files, SessionPaths
 from pymanip_run.storage.opening import lock_session
@@ -23,6 +23,7 @@ from pymanip_run.storage.untrusted import (
     SMALL,
     Budget,
     check_stored,
+    check_table,
     check_texts,
     plain_attributes,
 )
@@ -102,7 +103,12 @@ def compact(
 
 
 def _make_durable(files: Files, paths: SessionPaths) -> None:
-    sync_path(files, paths.temporary)
+    fd = files.open(paths.temporary, os.O_RDWR)
+    try:
+        files.resemble(fd, files.path_stat(paths.main))
+        files.fdatasync(fd)
+    finally:
+        files.close(fd)
     files.replace(paths.temporary, paths.main)
     files.sync_directory(paths.main)
 
@@ -254,9 +260,17 @@ def _checked_size(item: Any, budget: Budget) -> int:
             check_texts(item)
         else:
             budget.take(item[()])
-    elif item.dtype.hasobject and item.name != "/events":
-        raise DamagedFileError(f"{item.name!r} is neither numbers nor texts")
+    elif item.dtype.hasobject:
+        _check_texts_of_table(item)
     return 0
+
+
+def _check_texts_of_table(item: Any) -> None:
+    """Refuse what is none of the tables of a session that have texts among their columns."""
+    tables = (layout.EVENT_DTYPE, layout.POINT_DTYPE)
+    if item.dtype not in tables:
+        raise DamagedFileError(f"{item.name!r} is neither numbers nor texts")
+    check_table(item, item.dtype)
 
 
 def _compare(old: Any, new: Any) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
     from threading import RLock
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
         Parameter,
         Run,
         SessionInfo,
+        SweepPoint,
         VariableInfo,
         Window,
     )
@@ -79,6 +81,10 @@ class ReadableStore(Protocol):
         """Return all runs, the earliest first."""
         ...
 
+    def sweep_points(self, run: int) -> list[SweepPoint]:
+        """Return the points of the sweeps of a run that are over, in the order of recording."""
+        ...
+
     def close(self) -> None:
         """Release what is held. More calls do nothing."""
         ...
@@ -103,6 +109,16 @@ class WritableStore(ReadableStore, Protocol):
         """Add a record to a dataset. May be called while other calls are under way in other threads."""
         ...
 
+    def append_arrays(
+        self, ns: int, records: Iterable[tuple[str, NDArray[np.generic] | str, str | None]]
+    ) -> None:
+        """Add records (name, array, python_type) to datasets: all of them, or none where that fails."""
+        ...
+
+    def together(self) -> AbstractContextManager[None]:
+        """Return a context: of what is put within, all is stored at its end, or none. Not for rows."""
+        ...
+
     def put_parameter(
         self, ns: int, name: str, value: float | int | bool | str, unit: str | None
     ) -> None:
@@ -125,6 +141,10 @@ class WritableStore(ReadableStore, Protocol):
         self, ns: int, index: int, attributes: Mapping[str, Any], texts: Mapping[str, str]
     ) -> None:
         """Set attributes and texts of a run."""
+        ...
+
+    def append_point(self, run: int, point: SweepPoint) -> None:
+        """Add a point of a sweep that is over to those of a run."""
         ...
 
     def sync(self) -> None:

@@ -19,7 +19,6 @@ from pymanip_run.storage import layout
 from pymanip_run.storage.append import Appender
 from pymanip_run.storage.batch import ArrayRecord, Batch
 from pymanip_run.storage.carried import Digest, Direct, Names, Part, is_same, series_parts
-from pymanip_run.storage.checkpoint import sync_path
 from pymanip_run.storage.files import SYSTEM_FILES, SessionPaths
 from pymanip_run.storage.journal import Position
 from pymanip_run.storage.opening import lock_session
@@ -27,6 +26,7 @@ from pymanip_run.storage.plain_values import as_recordable
 from pymanip_run.storage.pymanip_db import PymanipStore
 from pymanip_run.storage.pymanip_sync import SyncStore
 from pymanip_run.storage.snapshot import SnapshotStore
+from pymanip_run.storage.syncing import sync_path
 from pymanip_run.storage.unpickle import UnsafePickleError
 from pymanip_run.storage.values import decode_value, encode_value
 
@@ -254,7 +254,7 @@ class _Conversion:
             for name, value in self._store.parameters().items()
         }
         metadata = self._store.metadata()
-        self._done.parameters = len(batch.parameters)
+        self._done.parameters = sum(not name.startswith("_") for name in batch.parameters)
         self._done.figures = len(metadata.get("_figures", []))
         self._done.metadata = len(metadata) - ("_figures" in metadata)
         batch.metadata = {self._names.valid(n, "metadata"): v for n, v in metadata.items()}

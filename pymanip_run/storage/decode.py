@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pymanip_run.errors import DamagedFileError, NewerFormatError
-from pymanip_run.records import Event, Parameter
+from pymanip_run.records import POINT_STATES, Event, Parameter, SweepPoint
 from pymanip_run.storage import journal
 from pymanip_run.storage.batch import ArrayRecord
 from pymanip_run.storage.journal import HEAD, MAGIC, Kind
@@ -111,6 +111,10 @@ def apply_content(batch: Batch, kind: int, content: dict[str, Any], uuid: str = 
             _check(_are_attributes(content["attributes"]), "attribute")
             _check(all(type(text) is str for text in content["texts"].values()), "text")
             batch.put_run(content["index"], content["attributes"], content["texts"])
+        case Kind.POINT:
+            run = content.pop("run")
+            _check(type(run) is int and 0 <= run < MAX_RUNS, "run")
+            batch.points.setdefault(run, []).append(_checked_point(SweepPoint(**content)))
         case _:
             check_kind(kind)
 
@@ -123,11 +127,19 @@ def check_kind(kind: int) -> None:
     NewerFormatError
         If it is so.
     """
-    if not Kind.HEADER <= kind <= Kind.ARRAY_PART:
+    if not Kind.HEADER <= kind <= Kind.POINT:
         raise NewerFormatError(
             f"the journal has records of kind {kind}, which this version does not know: "
             "install a newer one (pip install -U pymanip-run)"
         )
+
+
+def _checked_point(point: SweepPoint) -> SweepPoint:
+    _check(_is_name(point.sweep) and _is_time(point.number) and point.number >= 0, "point")
+    _check(_is_time(point.ns) and _is_time(point.start_ns), "time")
+    _check(point.state in POINT_STATES, "state")
+    _check(type(point.value) is str and type(point.result) is str, "value or result")
+    return point
 
 
 def check_row_set(names: Any) -> tuple[str, ...]:

@@ -11,11 +11,16 @@ import fcntl
 import os
 import stat
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pymanip_run.clock import SYSTEM
 from pymanip_run.errors import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["SYSTEM_FILES", "Files", "SessionPaths"]
 
@@ -64,6 +69,30 @@ class Files:
                 ) from error
             raise
 
+    def resemble(self, fd: int, model: os.stat_result | None) -> None:
+        """Give a file that was just created the group and the permissions of another, as far as that is allowed.
+
+        Who may not read a session must not read its journal, and who may write it must be able to recover it.
+        """
+        if model is None:
+            return
+        mode, own = stat.S_IMODE(model.st_mode), os.fstat(fd)
+        if stat.S_IMODE(own.st_mode) == mode and (own.st_uid, own.st_gid) == model[4:6]:
+            return
+        for user in (model.st_uid, -1):
+            with suppress(OSError):
+                os.fchown(fd, user, model.st_gid)
+                break
+        else:
+            mode &= ~stat.S_IRWXG  # of a group that is another one
+        with suppress(OSError):
+            os.fchmod(fd, mode)
+
+    def free(self, path: Path) -> int:
+        """Return the bytes that may still be written to the file system that a path is on."""
+        status = os.statvfs(path.parent)
+        return status.f_bavail * status.f_frsize
+
     def size(self, fd: int) -> int:
         """Return the length of an open file in bytes."""
         return self.stat(fd).st_size
@@ -92,11 +121,14 @@ class Files:
         finally:
             self.close(fd)
 
-    def copy(self, source: int, target: int, length: int) -> None:
+    def copy(
+        self, source: int, target: int, length: int, between: Callable[[], object] = lambda: None
+    ) -> None:
         """Copy the first `length` bytes of an open file to another, which is empty."""
         for offset in range(0, length, _COPY):
             part = self.pread(source, min(_COPY, length - offset), offset)
             self.write_all(target, part, offset)
+            between()
 
     def path_stat(self, path: Path) -> os.stat_result | None:
         """Return the status of a file, None where there is none of that name."""
@@ -122,6 +154,15 @@ class Files:
     def replace(self, source: Path, target: Path) -> None:
         """Rename `source` to `target` in one step, in place of an existing one."""
         source.replace(target)
+
+    def link(self, source: Path, target: Path) -> None:
+        """Give a file a second name; where file systems have no such thing, it is renamed."""
+        try:
+            target.hardlink_to(source)
+        except OSError as error:
+            if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}:
+                raise
+            self.replace(source, target)
 
     def unlink(self, path: Path) -> None:
         """Remove a file; one that is not there is no error."""
@@ -207,6 +248,10 @@ class SessionPaths:
     def temporary(self) -> Path:
         """A new session file before it takes its name."""
         return self._side(".tmp")
+
+    def aside(self, number: int) -> Path:
+        """Return the name for a file that somebody put in the session's place, the `number`-th one."""
+        return self._side(f".other{number or ''}")
 
     def damaged(self, segment: int, number: int) -> Path:
         """Return the name under which a damaged copy of a segment is kept, the `number`-th one."""

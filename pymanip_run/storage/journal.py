@@ -19,6 +19,7 @@ kind  name        payload
 7     run         JSON: ns, index, attributes, texts
 8     array       u32 n, JSON of n bytes (ns, name, dtype, shape, python_type, id, parts), raw bytes
 9     array part  u64 array id, u32 number, raw bytes
+10    point       JSON: run, ns, start_ns, sweep, number, state, value, result
 ====  ==========  ==============================================================================
 
 Large arrays come as parts followed by an array record without raw bytes, so that rows of other
@@ -79,6 +80,7 @@ class Kind:
     RUN = 7
     ARRAY = 8
     ARRAY_PART = 9
+    POINT = 10
 
 
 class Position(NamedTuple):

@@ -49,6 +49,12 @@ ARRAY_CHUNK_BYTES = 64 << 10
 
 TEXT = h5py.string_dtype("utf-8")
 EVENT_DTYPE = np.dtype([("time", "<f8"), ("kind", TEXT), ("source", TEXT), ("text", TEXT)])
+POINT_DTYPE = np.dtype([
+    ("sweep", TEXT), ("point", "<i8"), ("start", "<f8"), ("time", "<f8"),
+    ("state", TEXT), ("value", TEXT), ("result", TEXT),
+])  # fmt: skip
+#: The table of the points of a run's sweeps, in its group.
+POINTS = "sweep_points"
 STATISTICS_DTYPE = np.dtype(
     [("name", h5py.string_dtype("utf-8", 255)), ("n", "<u8"), ("nonfinite", "<u8")]
     + [

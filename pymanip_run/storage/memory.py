@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -20,6 +21,7 @@ from pymanip_run.records import (
     Parameter,
     Run,
     SessionInfo,
+    SweepPoint,
     VariableInfo,
     Window,
 )
@@ -27,7 +29,7 @@ from pymanip_run.storage.batch import ArrayRecord, Batch, as_run, cut_series, da
 from pymanip_run.storage.values import decode_value
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -122,6 +124,11 @@ class MemoryStore:
                 as_run(i, run.attributes, run.texts) for i, run in sorted(self._batch.runs.items())
             ]
 
+    def sweep_points(self, run: int) -> list[SweepPoint]:
+        """Return the points of the sweeps of a run that are over."""
+        with self.lock:
+            return list(self._batch.points.get(run, ()))
+
     # -- recording ------------------------------------------------------------------------------
 
     def append_row(self, ns: int, names: tuple[str, ...], values: Sequence[float]) -> None:
@@ -148,6 +155,19 @@ class MemoryStore:
         with self.lock:
             self._check_open()
             self._batch.arrays.setdefault(name, []).append(record)
+
+    def append_arrays(
+        self, ns: int, records: Iterable[tuple[str, NDArray[np.generic] | str, str | None]]
+    ) -> None:
+        """Add records (name, array, python_type) to datasets."""
+        for record in records:
+            self.append_array(ns, *record)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Let nobody see a part of what is recorded within."""
+        with self.lock:
+            yield
 
     def put_parameter(
         self, ns: int, name: str, value: float | bool | str, unit: str | None
@@ -185,6 +205,12 @@ class MemoryStore:
         with self.lock:
             self._check_open()
             self._batch.put_run(index, attributes, texts)
+
+    def append_point(self, run: int, point: SweepPoint) -> None:
+        """Add a point of a sweep that is over."""
+        with self.lock:
+            self._check_open()
+            self._batch.points.setdefault(run, []).append(point)
 
     def sync(self) -> None:
         """Return; there is no disk."""

@@ -129,7 +129,8 @@ def check_is_session(files: Files, path: Path, *, writing: bool = False) -> None
     try:
         transaction.superblock_length(superblock)
     except DamagedFileError as error:
-        raise DamagedFileError(f"{path} is no session: {error}") from None
+        what = "cannot be opened" if transaction.is_marked(superblock) else "is no session"
+        raise DamagedFileError(f"{path} {what}: {error}") from None
 
 
 def lock_session(files: Files, paths: SessionPaths) -> int:
@@ -142,6 +143,12 @@ def lock_session(files: Files, paths: SessionPaths) -> int:
             # Its last owner may have removed it meanwhile.
             if files.is_at(fd, paths.lock):
                 break
+            if SYSTEM.monotonic() > deadline:
+                files.close(fd)
+                raise StorageError(
+                    f"{paths.lock} is another file each time it is looked at; use a local disk"
+                )
+            SYSTEM.pause(0.001)
         else:
             holder = _read_holder(files, fd)
             if not _is_finishing(holder) or SYSTEM.monotonic() > deadline:
@@ -155,6 +162,7 @@ def lock_session(files: Files, paths: SessionPaths) -> int:
     _check_lock_file(files, paths, fd)
     content = {"pid": os.getpid(), "host": socket.gethostname(), "since": iso_local(SYSTEM.time())}
     try:
+        files.resemble(fd, files.path_stat(paths.main))
         files.truncate(fd, 0)
         files.write_all(fd, json.dumps(content).encode(), 0)
     except OSError as error:
@@ -180,6 +188,10 @@ def _open_lock(files: Files, paths: SessionPaths) -> int:
             f"the folder {paths.main.parent} does not exist; create it: mkdir -p '{paths.main.parent}'"
         ) from None
     except OSError as error:
+        if error.errno in {errno.EACCES, errno.EPERM} and files.exists(paths.lock):
+            raise StorageError(
+                f"{paths.lock} belongs to a run of somebody else, and may not be opened ({error.strerror})"
+            ) from error
         if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
             raise StorageError(
                 f"the folder {paths.main.parent} is not writable ({error.strerror})"
@@ -217,6 +229,11 @@ def _is_finishing(holder: dict[str, object]) -> bool:
 def _locked_message(paths: SessionPaths, holder: dict[str, object]) -> str:
     pid, host, since = (_word(holder.get(key, "?")) for key in ("pid", "host", "since"))
     who = f"process {pid} on {host} since {since}"
+    if holder.get("pid") == os.getpid() and holder.get("host") == socket.gethostname():
+        return (
+            f"{paths.main} is being written by this program itself ({who}); "
+            "close that session first, with its close(), or choose another file"
+        )
     return (
         f"{paths.main} is being written by {who}; stop that run first, or choose another file. "
         f"To look at it meanwhile: pymanip-inspect {paths.main}"

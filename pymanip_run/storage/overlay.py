@@ -8,18 +8,23 @@ differ, and only a transaction writes them in place.
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pymanip_run.storage.files import Files
 
-__all__ = ["Change", "Overlay"]
+__all__ = ["UNSYNCED", "Change", "Overlay"]
 
 PAGE = 4096
 #: Equal bytes between two changes that cost less than a change's own head.
 _BRIDGE = 16
+#: Appended bytes that are synced at once: a commit, or a change of name, finds little left to wait for.
+UNSYNCED = 32 << 20
 
 
 class Change(NamedTuple):
@@ -40,14 +45,25 @@ class Overlay(io.RawIOBase):
         The session file, open for reading and writing. Belongs to the caller.
     committed
         Length of the committed state in bytes; the file may be longer.
+    between
+        Is called after each write to the file: HDF5 may be at one array for long.
     """
 
-    def __init__(self, files: Files, fd: int, committed: int) -> None:
+    def __init__(
+        self,
+        files: Files,
+        fd: int,
+        committed: int,
+        between: Callable[[], object] = lambda: None,
+    ) -> None:
         self._files = files
+        self._between = between
+        self._unsynced = 0
         self.fd = fd
         self.committed = committed
         self.length = committed
         self.appended = False
+        self._is_dropped = False
         #: The error of a read or write: what HDF5 believes is then not what is there.
         self.failed: OSError | None = None
         self._position = 0
@@ -96,6 +112,8 @@ class Overlay(io.RawIOBase):
     def write(self, data: memoryview) -> int:  # type: ignore[override]
         """Write at the position: in memory below the committed end, to the file beyond it."""
         view = memoryview(data).cast("B")
+        if self._is_dropped:
+            return len(view)
         start, stop = self._position, self._position + len(view)
         inside = max(0, min(stop, self.committed) - start)
         for number in self._touched(start, start + inside):
@@ -113,7 +131,7 @@ class Overlay(io.RawIOBase):
         size = self._position if size is None else size
         # What was appended behind the new end must not come back when the file grows again.
         kept = max(size, self.committed)
-        if kept != self._files.size(self.fd):
+        if kept != self._files.size(self.fd) and not self._is_dropped:
             try:
                 self._files.truncate(self.fd, kept)
             except OSError as error:
@@ -136,10 +154,15 @@ class Overlay(io.RawIOBase):
     def _append(self, view: memoryview, offset: int) -> None:
         try:
             self._files.write_all(self.fd, view, offset)
+            self._unsynced += len(view)
+            if self._unsynced >= UNSYNCED:
+                self._files.fdatasync(self.fd)
+                self._unsynced = 0
+            self.appended = True
+            self._between()
         except OSError as error:
             self.failed = error
             raise
-        self.appended = True
 
     # -- what a transaction asks ----------------------------------------------------------------
 
@@ -175,6 +198,13 @@ class Overlay(io.RawIOBase):
         self._pages.clear()
         self.committed = committed
         self.appended = False
+        self._unsynced = 0
+
+    def drop(self) -> None:
+        """Give back the room of what was appended; what HDF5 still writes, for it may, is thrown away."""
+        self._is_dropped = True
+        with suppress(OSError):
+            self._files.truncate(self.fd, self.committed)
 
     def _page(self, number: int) -> bytearray:
         page = self._pages.get(number)

@@ -25,6 +25,7 @@ from pymanip_run.records import (
     Parameter,
     Run,
     SessionInfo,
+    SweepPoint,
     VariableInfo,
     Window,
 )
@@ -169,6 +170,11 @@ class PymanipStore:
 
     def runs(self) -> list[Run]:
         """Return no runs: pymanip does not note them."""
+        return []
+
+    def sweep_points(self, run: int) -> list[SweepPoint]:
+        """Return no points: pymanip has no sweeps."""
+        del run
         return []
 
     # -- datasets -------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from pymanip_run.records import (
     Run,
     SessionInfo,
     Statistics,
+    SweepPoint,
     VariableInfo,
     Window,
 )
@@ -221,6 +222,11 @@ class SyncStore:
 
     def runs(self) -> list[Run]:
         """Return no runs: pymanip does not note them."""
+        return []
+
+    def sweep_points(self, run: int) -> list[SweepPoint]:
+        """Return no points: pymanip has no sweeps."""
+        del run
         return []
 
     # -- datasets -------------------------------------------------------------------------------

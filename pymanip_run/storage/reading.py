@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pymanip_run.storage.files import SYSTEM_FILES, Files
 from pymanip_run.storage.snapshot import SnapshotStore
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ __all__ = ["open_store"]
 SQLITE = b"SQLite format 3\0"
 
 
-def open_store(path: Path) -> ReadableStore:
+def open_store(path: Path, files: Files = SYSTEM_FILES) -> ReadableStore:
     """Return the store that reads a session file.
 
     The readers of pymanip's files are imported when there is one.
@@ -37,7 +38,7 @@ def open_store(path: Path) -> ReadableStore:
 
         if is_synchronous(path):
             return SyncStore(path)
-    return SnapshotStore(path)
+    return SnapshotStore(path, files)
 
 
 def _begins_with(path: Path, magic: bytes) -> bool:

@@ -6,11 +6,10 @@ moment of a read, during which the checkpointer at most puts its next in-place c
 
 from __future__ import annotations
 
-import os
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,18 +24,27 @@ from pymanip_run.records import (
     Run,
     SessionInfo,
     Statistics,
+    SweepPoint,
     VariableInfo,
     Window,
     merge_series,
 )
-from pymanip_run.storage import base, layout, transaction
+from pymanip_run.storage import base, layout
 from pymanip_run.storage.append import read_statistics
 from pymanip_run.storage.batch import Batch, as_run, cut_series, dataset_info
 from pymanip_run.storage.files import SYSTEM_FILES, Files, SessionPaths
+from pymanip_run.storage.holding import (
+    TRIES,
+    Key,
+    hold,
+    key_of,
+    let_go,
+    repaired,
+    same_file,
+    state_of,
+)
 from pymanip_run.storage.opening import check_is_session
-from pymanip_run.storage.overlay import PAGE
 from pymanip_run.storage.tail import Findings, JournalReader
-from pymanip_run.storage.transaction import Applied
 from pymanip_run.storage.values import decode_value
 
 if TYPE_CHECKING:
@@ -45,23 +53,14 @@ if TYPE_CHECKING:
 
 __all__ = ["SnapshotStore"]
 
-LOCK_SECONDS = 10.0
-TRIES = 50
-
-
-class _Key(NamedTuple):
-    """Changes with every transaction, and not with what is appended before one is committed."""
-
-    inode: int
-    #: Superblock and root group, where the number of the transaction stands.
-    head: bytes
-
 
 @dataclass(slots=True)
 class _Base:
     """What is remembered of the HDF5 file while it does not change."""
 
-    key: _Key
+    key: Key
+    state: bytes
+    paths: SessionPaths
     #: The file to open: the session file, or a repaired copy.
     source: Path
     info: SessionInfo
@@ -85,7 +84,10 @@ class _View:
     def h5(self) -> Any:
         """The open HDF5 file."""
         if self._h5 is None:
-            self._h5 = layout.open_to_read(self.base.source)
+            source = self.base.source
+            self._h5 = layout.open_to_read(
+                source if self.fd is None else same_file(self.fd, source)
+            )
         return self._h5
 
     def close(self) -> None:
@@ -110,6 +112,7 @@ class SnapshotStore:
         self._path = path
         self._reading = threading.RLock()
         self._base: _Base | None = None
+        self._moment: _View | None = None
         if not files.exists(path):
             raise FileNotFoundError(2, "there is no session file of this name", str(path))
         check_is_session(files, path)
@@ -125,6 +128,16 @@ class SnapshotStore:
         """Release the journal's segments."""
         with self._reading:
             self._forget()
+
+    @contextmanager
+    def moment(self) -> Iterator[None]:
+        """Make all reads of this thread within the context see one moment, and open the file once."""
+        with self._opened() as view:
+            outer, self._moment = self._moment, view
+            try:
+                yield
+            finally:
+                self._moment = outer
 
     # -- what is in it --------------------------------------------------------------------------
 
@@ -177,6 +190,24 @@ class SnapshotStore:
             merged if window.head is None else (merged[0][: window.head], merged[1][: window.head])
         )
 
+    def read_slice(self, name: str, low: int, high: int) -> tuple[FloatArray, FloatArray]:
+        """Return the values number `low` to `high` of a variable with their times, shape (n,).
+
+        What a variable has never changes its number: more is only added behind it.
+        """
+        with self._view() as view:
+            statistics = view.base.statistics.get(name)
+            count = statistics.n if statistics else 0
+            parts = []
+            if low < count:
+                file = (self._files, view.fd)
+                parts.append(base.read_slice(view.h5, name, low, min(high, count), file))
+            if high > count:
+                times, values = view.batch.series(name)
+                behind = slice(max(0, low - count), high - count)
+                parts.append((times[behind], values[behind]))
+        return merge_series(parts)
+
     def parameters(self) -> dict[str, Parameter]:
         """Return all parameters."""
         with self._view() as view:
@@ -203,6 +234,11 @@ class SnapshotStore:
         return [
             as_run(index, attributes[index], texts.get(index, {})) for index in sorted(attributes)
         ]
+
+    def sweep_points(self, run: int) -> list[SweepPoint]:
+        """Return the points of the sweeps of a run that are over, in the order of recording."""
+        with self._view() as view:
+            return base.read_points(view.h5, run) + view.batch.points.get(run, [])
 
     def journal_state(self) -> tuple[Findings, int]:
         """Return what reading the journal found, and its bytes that the HDF5 file does not have yet."""
@@ -250,67 +286,54 @@ class SnapshotStore:
 
     @contextmanager
     def _view(self) -> Iterator[_View]:
+        with self._opened() as view, layout.damage_is_said(self._path):
+            yield view
+
+    @contextmanager
+    def _opened(self) -> Iterator[_View]:
         with self._reading:
+            if self._moment is not None:
+                yield self._moment
+                return
             fd, state = self._settled()
             view = _View(state, fd if state.source == self._path else None)
             try:
-                with layout.damage_is_said(self._path):
-                    yield view
+                yield view
             finally:
                 view.close()
-                self._let_go(fd)
+                let_go(self._files, fd)
 
     def _settled(self) -> tuple[int, _Base]:
         """Return the held file and its state, read while nothing changed."""
         for _ in range(TRIES):
-            fd = self._hold()
+            fd = hold(self._files, self._path)
             try:
                 state = self._refreshed(fd)
             except BaseException:
-                self._let_go(fd)
+                let_go(self._files, fd)
                 raise
             if state is not None:
                 return fd, state
-            self._let_go(fd)
+            let_go(self._files, fd)
             SYSTEM.pause(0.01)
         raise StorageError(f"{self._path} changes all the time; try again later")
-
-    def _let_go(self, fd: int) -> None:
-        self._files.unlock(fd)
-        self._files.close(fd)
-
-    def _hold(self) -> int:
-        """Open the present session file under a shared lock."""
-        for _ in range(TRIES):
-            try:
-                fd = self._files.open(self._path, os.O_RDONLY)
-            except FileNotFoundError:
-                raise
-            except OSError as error:
-                raise StorageError(f"{self._path} cannot be read: {error.strerror}") from error
-            if not self._files.lock(fd, exclusive=False, timeout=LOCK_SECONDS):
-                self._files.close(fd)
-                raise StorageError(
-                    f"{self._path} is locked by a program that changes it; try again later"
-                )
-            if self._files.is_at(fd, self._path):
-                return fd
-            self._files.close(fd)  # replaced meanwhile
-        raise StorageError(f"{self._path} is being replaced all the time; try again later")
 
     def _refreshed(self, fd: int) -> _Base | None:
         """Return the present state; None when the file changed meanwhile, so that journal may be missing.
 
         Under the lock that happens only where the file was replaced, or where locks do not exist.
         """
-        key = self._key(fd)
-        if self._base is None or self._base.key != key:
-            self._forget()
-            with layout.damage_is_said(self._path):
-                self._base = self._load(fd, key)
+        key = key_of(self._files, fd)
+        with layout.damage_is_said(self._path):
+            # To find out what a symbolic link means costs as much as all the rest; a new file is found anew.
+            paths = SessionPaths(self._path) if self._base is None else self._base.paths
+            state = state_of(self._files, paths, fd)
+            if self._base is None or (self._base.key, self._base.state) != (key, state):
+                self._forget()
+                self._base = self._load(fd, key, state)
         with layout.damage_is_said(self._path):
             self._base.reader.read(self._base.batch)
-        unchanged = self._key(fd) == key and self._files.is_at(fd, self._path)
+        unchanged = key_of(self._files, fd) == key and self._files.is_at(fd, self._path)
         return self._base if unchanged else None
 
     def _forget(self) -> None:
@@ -320,43 +343,19 @@ class SnapshotStore:
                 self._files.unlink(self._base.source)
             self._base = None
 
-    def _key(self, fd: int) -> _Key:
-        return _Key(self._files.stat(fd).st_ino, self._files.pread(fd, PAGE, 0))
-
-    def _load(self, fd: int, key: _Key) -> _Base:
-        source = self._repaired(fd)
+    def _load(self, fd: int, key: Key, state: bytes) -> _Base:
+        paths = SessionPaths(self._path)
+        source = repaired(self._files, paths, fd) or self._path
         try:
             h5 = layout.open_to_read(source)
             try:
                 identity = layout.read_identity(h5, self._path)
-                reader = JournalReader(
-                    self._files, SessionPaths(self._path), identity.position, str(identity.uuid)
-                )
-                return _Base(key, source, layout.read_info(h5), reader, read_statistics(h5))
+                reader = JournalReader(self._files, paths, identity.position, str(identity.uuid))
+                info, statistics = layout.read_info(h5), read_statistics(h5)
+                return _Base(key, state, paths, source, info, reader, statistics)
             finally:
                 h5.close()
         except BaseException:
             if source != self._path:
                 self._files.unlink(source)
             raise
-
-    def _repaired(self, fd: int) -> Path:
-        """Return the path to read: a changed copy where a crash cut a transaction in the middle.
-
-        In all other cases the file is whole by itself: before a transaction is carried out, the
-        journal it came from is still there.
-        """
-        redo = transaction.read_redo(self._files, SessionPaths(self._path).redo)
-        if redo is None or not transaction.belongs(self._files, fd, redo):
-            return self._path
-        if redo.state(self._files, fd) is not Applied.PARTLY:
-            return self._path
-        copy, path = self._files.temporary()
-        try:
-            transaction.copy_applied(self._files, fd, copy, redo)
-        except BaseException:
-            self._files.unlink(path)
-            raise
-        finally:
-            self._files.close(copy)
-        return path

@@ -19,8 +19,9 @@ from pymanip_run.storage.child import Child
 from pymanip_run.storage.files import SYSTEM_FILES, Files, SessionPaths
 from pymanip_run.storage.journal import SEGMENT
 from pymanip_run.storage.opening import open_for_writing
+from pymanip_run.storage.segments import refuse_closed, refuse_forked
 from pymanip_run.storage.snapshot import SnapshotStore
-from pymanip_run.storage.writer import JournalWriter, refuse_closed, refuse_forked
+from pymanip_run.storage.writer import JournalWriter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -130,6 +131,7 @@ class FileStore(JournalWriter, SnapshotStore):
             super()._look_after(ns)
             self._child.keep_alive()
             self._hear_of_failed_syncs()
+            self._hear_of_trouble()
         except Exception:
             logger.exception("%s: the checkpointer could not be looked after", self._paths.main)
 
@@ -158,6 +160,17 @@ class FileStore(JournalWriter, SnapshotStore):
         )
         logger.error("%s: %s", self._paths.main, text)
         self._doubt(failed)
+        self._alarm(text)
+
+    def _hear_of_trouble(self) -> None:
+        """Raise the alarm when no checkpointer gets anything done: then nothing is synced either."""
+        if trouble := self._child.trouble():
+            self._alarm(
+                f"the session file cannot be brought up to date ({trouble}): what is recorded is kept in the journal "
+                "beside it, which grows; it survives a kill, but perhaps no power cut. Look after the disk"
+            )
+
+    def _alarm(self, text: str) -> None:
         now = SYSTEM.time()
         if now - self._alarmed >= ALARM_SECONDS:
             self._alarmed = now

@@ -7,13 +7,16 @@ its segment until a checkpoint has brought the segment's records into the sessio
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pymanip_run.storage.files import Files, SessionPaths
 
-__all__ = ["Syncing"]
+__all__ = ["Syncing", "sync_path"]
 
 
 class Syncing:
@@ -28,16 +31,19 @@ class Syncing:
         self._closing: threading.Thread | None = None
 
     def add(self, number: int, fd: int) -> None:
-        """Take over the descriptor of a segment that is not written any more."""
+        """Take over the descriptor of a segment that is not written any more; twice is as good as once."""
         self._waiting[number] = fd
-        self.tidy()
 
     def tidy(self) -> None:
         """Forget the segments that are gone, which are wholly in the session file."""
         if gone := [self._waiting.pop(n) for n in list(self._waiting) if self._is_gone(n)]:
             # To free 64 MB of a file that is gone takes tens of milliseconds, in which nothing is recorded.
-            self._closing = threading.Thread(target=self._close, args=(gone,), daemon=True)
-            self._closing.start()
+            closing = threading.Thread(target=self._close, args=(gone,), daemon=True)
+            try:
+                closing.start()
+                self._closing = closing
+            except RuntimeError:  # there can be no more threads
+                self._close(gone)
         for number in [n for n in self._doubtful if self._is_gone(n)]:
             del self._doubtful[number]
 
@@ -87,3 +93,15 @@ class Syncing:
         """Return why segments that are still needed may not be on disk."""
         self.tidy()
         return dict(self._doubtful)
+
+
+def sync_path(files: Files, path: Path) -> None:
+    """Make the data of a file durable; one that is gone needs no sync."""
+    try:
+        fd = files.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return
+    try:
+        files.fdatasync(fd)
+    finally:
+        files.close(fd)

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Findings", "JournalReader", "Piece"]
 
+#: The number of a segment may be anything in a file from elsewhere.
+MOST_MISSING = 1000
 _ID = struct.Struct("<I")
 #: One without values has 13 bytes; a shorter one cannot even be looked into.
 _SHORTEST_ROW = 12
@@ -47,7 +49,8 @@ class Findings:
     records: int = 0
     #: Records known to be missing: gaps in the sequence, rows whose names are lost, arrays without a part.
     lost: int = 0
-    #: (segment, offset, length) of bytes that are no record but have records behind them.
+    #: (segment, offset, length) of bytes that are no record but have records behind them; (segment, 0, 0) for
+    #: a segment that is gone.
     damaged: list[tuple[int, int, int]] = field(default_factory=list)
     #: Bytes after the last record of all: a call under way, or cut short and never acknowledged.
     torn: int = 0
@@ -81,6 +84,8 @@ class JournalReader:
         #: Parts of arrays whose own record did not come yet: id → {number: segment}.
         self._unfinished: dict[int, dict[int, int]] = {}
         self.position = start
+        #: The last segment that was looked into: nothing of one at whose beginning we are.
+        self._reached = start.segment if start.offset else start.segment - 1
         self.findings = Findings()
         #: Bytes between the first position and the present one.
         self.bytes_read = 0
@@ -146,7 +151,9 @@ class JournalReader:
             if number < self.position.segment:
                 continue
             if number > self.position.segment:
+                self._note_missing(number)
                 self.position = Position(number, 0)
+            self._reached = number
             before = self.position.offset
             is_last = number == max(self._open)
             if self._read_segment(batch, number, budget, is_last=is_last):
@@ -156,6 +163,12 @@ class JournalReader:
                 if budget <= 0:
                     return True
         return False
+
+    def _note_missing(self, number: int) -> None:
+        """Count the segments that should be before a segment and are not; what they held nobody knows."""
+        for gone in range(max(self._reached + 1, number - MOST_MISSING), number):
+            self.findings.damaged.append((gone, 0, 0))
+            self.findings.lost += 1
 
     # -- one segment ----------------------------------------------------------------------------
 
@@ -307,6 +320,8 @@ class JournalReader:
         elif kind == Kind.ARRAY_PART:
             _, array_id, part = PART_HEAD.unpack_from(body)
             self._unfinished.setdefault(array_id, {})[part] = self.position.segment
+        elif kind == Kind.POINT and (self.findings.lost or self.findings.damaged):
+            return  # some of its data may be among what is missing: it will be measured again
         else:
             check_kind(kind)
             apply_content(batch, kind, journal.load_json(body[1:]), self._uuid)

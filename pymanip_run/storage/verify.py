@@ -10,8 +10,8 @@ import numpy as np
 from pymanip_run.errors import PymanipError
 from pymanip_run.records import Statistics, Window
 from pymanip_run.storage.files import SYSTEM_FILES, Files, SessionPaths
+from pymanip_run.storage.redo import read_redo
 from pymanip_run.storage.snapshot import SnapshotStore
-from pymanip_run.storage.transaction import read_redo
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +20,11 @@ __all__ = ["Verification", "verify"]
 
 #: Values read at a time.
 STEP = 1 << 20
+EXACT = (
+    "n", "nonfinite", "first_time", "first_value", "last_time", "last_value", "min", "max", "longest_gap",
+)  # fmt: skip
+#: Of a mean, as a part of the range.
+ROUNDING = 1e-6
 #: Records of one dataset that cannot be read, before the others are left alone.
 MAX_BAD = 20
 
@@ -59,7 +64,11 @@ def verify(path: Path, files: Files = SYSTEM_FILES) -> Verification:
     try:
         findings, found.journal_bytes = store.journal_state()
         for segment, offset, length in findings.damaged:
-            found.problems.append(f"journal segment {segment}: {length} damaged bytes at {offset}")
+            found.problems.append(
+                f"journal segment {segment}: {length} damaged bytes at {offset}"
+                if length
+                else f"journal segment {segment} is missing"
+            )
         if findings.lost:
             found.problems.append(f"{findings.lost} records of the journal are lost")
         _check_variables(store, found)
@@ -80,10 +89,15 @@ def _check_variables(store: SnapshotStore, found: Verification) -> None:
             found.problems.append(f"{name}: cannot be read: {error}")
             continue
         found.values += counted.n
-        for what in ("n", "nonfinite", "first_time", "last_time", "min", "max"):
+        for what in EXACT:
             a, b = getattr(told, what), getattr(counted, what)
             if a != b and not (np.isnan(a) and np.isnan(b)):
                 found.problems.append(f"{name}: the statistics tell {what} = {a}, the values {b}")
+        # It depends on the parts in which the values came.
+        if abs(told.mean - counted.mean) > ROUNDING * (counted.max - counted.min):
+            found.problems.append(
+                f"{name}: the statistics tell mean = {told.mean}, the values {counted.mean}"
+            )
 
 
 def _counted(store: SnapshotStore, name: str, found: Verification) -> Statistics:

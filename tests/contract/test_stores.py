@@ -18,7 +18,7 @@ from helpers_storage import (
 )
 
 from pymanip_run.errors import UsageError
-from pymanip_run.records import Event, Window
+from pymanip_run.records import Event, SweepPoint, Window
 from pymanip_run.storage.memory import MemoryStore
 from pymanip_run.storage.snapshot import SnapshotStore
 
@@ -96,6 +96,11 @@ def record(store, part):
         {"stop": 2.5, "exit_code": 0, "exit_reason": "x" * 70_000},
         {"argv": "[]"},
     )
+    for i in range(5):
+        state = "end" if i == 4 else "failed" if i == 2 else "done"
+        store.append_point(
+            part, SweepPoint("scan\0/", i, started, next(pause), state, f"[{i}]", "x" * 500 * i)
+        )
 
 
 def memory(_folder):
@@ -316,6 +321,11 @@ def test_events_after_a_time_are_only_the_later_ones(store):
     assert store.events(events[-1].ns) == []
 
 
+def test_a_run_without_sweeps_has_no_points(store):
+    assert store.sweep_points(0)
+    assert store.sweep_points(99) == []
+
+
 def test_closing_twice_does_nothing(tmp_path):
     for one in (MemoryStore(), quiet_store(tmp_path / "s.h5")):
         one.close()
@@ -339,6 +349,7 @@ def test_a_closed_store_refuses_every_record(tmp_path, kind):
         lambda: store.put_attributes(EPOCH, "a", {"unit": "V"}),
         lambda: store.append_event(Event(EPOCH, "note", "", "")),
         lambda: store.put_run(EPOCH, 0, {}, {}),
+        lambda: store.append_point(0, SweepPoint("s", 0, EPOCH, EPOCH)),
     ):
         with pytest.raises(UsageError, match="closed"):
             call()

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from disk import Operation, RecordingFiles
 
-from pymanip_run.records import Event, Window
+from pymanip_run.records import Event, SweepPoint, Window
 from pymanip_run.storage.checkpoint import Checkpoint
 from pymanip_run.storage.files import SessionPaths
 from pymanip_run.storage.opening import open_for_writing
@@ -84,6 +84,12 @@ class Life:
         self.writer.put_parameter(ns, name, value, None)
         self._done(began, Call("parameter", name, ns // 1000, value))
 
+    def point(self, number: int) -> None:
+        """A point of a sweep is over: of what was recorded before nothing may be missing then."""
+        ns, began = self._ns(), len(self.log)
+        self.writer.append_point(0, SweepPoint("s", number, ns - 1000, ns))
+        self._done(began, Call("point", "s", ns // 1000, number))
+
     def sync(self) -> None:
         self.writer.sync()
         self.syncs.append((len(self.log), len(self.calls)))
@@ -131,8 +137,10 @@ def short_life(folder: Path, life: Life | None = None) -> Life:
     life.sync()
     life.checkpoint.advance()
     life.array("x", np.arange(6, dtype="<u2").reshape(2, 3))
-    for _ in range(12):
+    for number in range(12):
         life.row("a", "b")
+        if number % 4 == 3:
+            life.point(number // 4)
     life.parameter("p", 1.5)
     life.sync()
     life.row("c")
@@ -151,6 +159,7 @@ def short_life(folder: Path, life: Life | None = None) -> Life:
     for number in range(6):
         life.row("a", "b", "c")
         life.event(f"number {number}")
+        life.point(3 + number)
     life.end()
     return life
 
@@ -176,6 +185,7 @@ def found(path: Path) -> list[Call]:
         calls += [
             Call("event", e.kind, e.ns // 1000, e.text) for e in store.events() if e.kind == "note"
         ]
+        calls += [Call("point", p.sweep, p.ns // 1000, p.number) for p in store.sweep_points(0)]
         calls += [
             Call("parameter", name, p.ns // 1000, p.value) for name, p in store.parameters().items()
         ]
@@ -191,6 +201,11 @@ def check(life: Life, path: Path, least: int, most: int) -> None:
     invented = set(there) - set(life.calls[:most])
     assert not invented, f"never recorded: {sorted(invented, key=str)[:3]}"
     have = set(there)
+    over = max((c.microseconds for c in there if c.what == "point"), default=0)
+    missing = [
+        c for c in life.calls if c.microseconds < over and c.what != "parameter" and c not in have
+    ]
+    assert not missing, f"a point is over without {missing[0]}"
     latest = {c.name: c for c in there if c.what == "parameter"}
     for call in life.calls[:least]:
         if call.what == "parameter":  # a later value takes the place of an earlier one

@@ -12,7 +12,7 @@ By default a part of the bytes, spread over all, is tried; every one of them by:
 import os
 import resource
 import signal
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import pytest
@@ -31,18 +31,19 @@ from scenario import Life, found
 
 from pymanip_run.describe import describe
 from pymanip_run.errors import PymanipError
-from pymanip_run.records import Event, Window
+from pymanip_run.records import Event, SweepPoint, Window
 from pymanip_run.session import SavedAsyncSession
 from pymanip_run.storage import transaction
 from pymanip_run.storage.checkpoint import Checkpoint, recover
 from pymanip_run.storage.files import SYSTEM_FILES, SessionPaths
 from pymanip_run.storage.journal import HEAD, Kind
+from pymanip_run.storage.redo import read_redo
 from pymanip_run.storage.snapshot import SnapshotStore
 from pymanip_run.storage.verify import verify
 
 EVERY = os.environ.get("PYMANIP_RUN_TEST_DAMAGE") == "all"
-#: Seconds and bytes that a look at a damaged file may take.
-SECONDS, MEMORY = 10, 1 << 30
+#: Seconds of the processor and bytes that a look at a damaged file may take, and seconds on the clock.
+SECONDS, MEMORY, WAIT = 10, 1 << 30, 100
 BITS = (1, 128, 16)
 
 
@@ -79,6 +80,28 @@ def recorded(path):
     put(store, EPOCH + 103 * MS, "a", np.arange(4, dtype="<i2"))
     store.append_row(EPOCH + 110 * MS, ("T",), [6])
     die(store)
+
+
+@pytest.mark.parametrize("where", ["before", "inside", "behind"])
+def test_a_point_is_not_over_when_data_before_it_are_lost(tmp_path, where):
+    path = tmp_path / "s.h5"
+    store = quiet_store(path)
+    for i in range(6):
+        store.append_row(EPOCH + 10 * i * MS, ("T",), [i])
+        start, end = EPOCH + (10 * i - 1) * MS, EPOCH + (10 * i + 1) * MS
+        store.append_point(0, SweepPoint("s", i, start, end, value=str(i)))
+    die(store)
+    (segment,) = tmp_path.glob("s.h5.wal.*")
+    content = segment.read_bytes()
+    rows = [(begin, end) for begin, end, kind in records(content) if kind == Kind.ROW]
+    offset = {"before": rows[3][0], "inside": rows[3][1] - 3, "behind": rows[3][1] + 30}[where]
+    segment.write_bytes(flipped(content, offset))
+
+    recover(SYSTEM_FILES, SessionPaths(path), remove_lock=True)
+    recovered = SnapshotStore(path)
+    # The records behind the damage are there; that a point is over is not believed any more.
+    assert recovered.read_series("T", Window())[1][-1] == 5
+    assert [p.number for p in recovered.sweep_points(0)] == [0, 1, 2]
 
 
 def contents(store):
@@ -215,7 +238,7 @@ def committed(folder, *, partly):
     whole = contents(store)
     die(store)
     if partly:
-        redo = transaction.read_redo(SYSTEM_FILES, SessionPaths(path).redo)
+        redo = read_redo(SYSTEM_FILES, SessionPaths(path).redo)
         fd = os.open(path, os.O_RDWR)
         for change in redo.changes[: len(redo.changes) // 2]:
             os.pwrite(fd, change.data, change.offset)
@@ -262,7 +285,7 @@ def test_a_damaged_redo_of_a_transaction_half_carried_out_is_said(tmp_path):
     redo = SessionPaths(path).redo
     assert look(path)[0] == whole
     content = redo.read_bytes()
-    limited(path, [(what, redo, damaged) for what, damaged in variants(content, 29)])
+    limited(path, redo, variants(content, 29))
 
 
 # -- the HDF5 file ----------------------------------------------------------------------------------
@@ -278,28 +301,41 @@ def inspected(path):
         look(path)
 
 
-def limited(path, states):
-    """Inspect the session in each state, in processes with limits; fail on the first that is not survived."""
+def limited(path, file, states):
+    """Inspect the session with `file` in each state, in a process with limits; fail on the first that is not survived.
+
+    One state after the other is made: all those of a whole file do not fit into any memory.
+    """
     done = path.parent.parent / "done"
-    begin = 0
-    while begin < len(states):
-        status = in_a_fork(lambda: inspect_all(path, states[begin:], done))
-        if status == 0:
-            return
-        reached = begin + int(done.read_text())
-        what = states[reached][0]
-        pytest.fail(f"{what}: the process that looked at it ended with {status}")
+    status = in_a_fork(lambda: inspect_all(path, file, states, done))
+    if status:
+        pytest.fail(f"{done.read_text()}: the process that looked at it ended with {status}")
 
 
-def inspect_all(path, states, done):
+@contextmanager
+def limits_of_time():
+    """End this process when it computes in circles, or waits for what does not come.
+
+    Of the processor's time, for all tests together may have less than one processor.
+    """
+    for signum, timer, seconds in (
+        (signal.SIGPROF, signal.ITIMER_PROF, SECONDS),
+        (signal.SIGALRM, signal.ITIMER_REAL, WAIT),
+    ):
+        signal.signal(signum, signal.SIG_DFL)
+        signal.setitimer(timer, seconds)
+    yield
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def inspect_all(path, file, states, done):
     resource.setrlimit(resource.RLIMIT_AS, (address_space() + MEMORY,) * 2)
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # a hang ends the process
-    for number, (_, file, content) in enumerate(states):
-        done.write_text(str(number))
+    for what, content in states:
+        done.write_text(what)
         file.write_bytes(content)
-        signal.alarm(SECONDS)
-        inspected(path)
-        signal.alarm(0)
+        with limits_of_time():
+            inspected(path)
 
 
 def address_space():
@@ -326,7 +362,7 @@ def closed(folder):
 def test_a_damaged_hdf5_file_is_never_met_with_a_traceback_a_hang_or_all_memory(tmp_path):
     path = closed(tmp_path / "a")
     content = path.read_bytes()
-    limited(path, [(what, path, damaged) for what, damaged in variants(content, 997)])
+    limited(path, path, variants(content, 997))
 
 
 def test_a_repair_over_a_damaged_hdf5_file_deletes_nothing(tmp_path):
@@ -353,10 +389,9 @@ def test_a_repair_over_a_damaged_hdf5_file_deletes_nothing(tmp_path):
 
 def repaired(path):
     """Repair as the checkpointer does, for which any error means: not repaired, look again."""
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(SECONDS)
     try:
-        recover(SYSTEM_FILES, SessionPaths(path), remove_lock=True)
+        with limits_of_time():
+            recover(SYSTEM_FILES, SessionPaths(path), remove_lock=True)
     except Exception:  # noqa: BLE001 - HDF5 raises what it likes; the process ends
         os._exit(1)
     os._exit(0)

@@ -135,6 +135,9 @@ class Unlucky(Life):
     def parameter(self, name, value):
         self._try(super().parameter, name, value)
 
+    def point(self, number):
+        self._try(super().point, number)
+
     def sync(self):
         try:
             super().sync()

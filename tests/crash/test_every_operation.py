@@ -192,3 +192,58 @@ def test_without_syncing_the_redo_a_power_cut_damages_the_file(life, tmp_path):
 
 def test_without_syncing_old_segments_a_power_cut_loses_entries(life, tmp_path):
     assert losses(life, tmp_path, without_syncs_of(life.log, ".wal."))
+
+
+def with_syncs_swapped(log: list[Operation]) -> list[Operation]:
+    """The same operations, but each redo is synced when the file was, and the file when the redo was."""
+    redo, main = (
+        {o.target[1] for o in log if o.kind == "create" and o.target[0].endswith(suffix)}
+        for suffix in (".redo", ".tmp")
+    )
+    swapped = list(log)
+    for place, operation in enumerate(log):
+        if operation.kind == "sync" and operation.target in redo:
+            later = next(
+                i for i, o in enumerate(log) if i > place and o.kind == "sync" and o.target in main
+            )
+            swapped[place], swapped[later] = log[later], operation
+    return swapped
+
+
+def test_with_the_syncs_of_redo_and_file_in_the_wrong_order_a_power_cut_damages_the_file(
+    life, tmp_path
+):
+    assert losses(life, tmp_path, with_syncs_swapped(life.log))
+
+
+def test_without_syncing_the_file_before_its_journal_goes_a_power_cut_loses_entries(life, tmp_path):
+    assert losses(life, tmp_path, without_syncs_of(life.log, ".tmp"))
+
+
+def test_nothing_is_written_in_place_but_what_a_synced_redo_has(life):
+    """Nor is a redo written over before the file was synced with it."""
+    redo, main = (
+        {o.target[1] for o in life.log if o.kind == "create" and o.target[0].endswith(suffix)}
+        for suffix in (".redo", ".tmp")
+    )
+    contents = {number: bytearray() for number in main}
+    committed = dict.fromkeys(main, 0)
+    changed, is_redo_synced, in_place = set(), False, 0
+    for kind, target, offset, data in life.log:
+        if kind == "write" and target in redo:
+            assert not changed, "a redo is written over that is not in the file for certain"
+            is_redo_synced = False
+        elif kind == "sync" and target in redo:
+            is_redo_synced = True
+        elif kind == "write" and target in main:
+            if offset < committed[target]:
+                assert is_redo_synced, "a committed byte is changed before the redo is on disk"
+                in_place += 1
+            content = contents[target]
+            content.extend(bytes(max(0, offset + len(data) - len(content))))
+            content[offset : offset + len(data)] = data
+            changed.add(target)
+        elif kind == "sync" and target in main:
+            committed[target] = int.from_bytes(contents[target][28:36], "little")
+            changed.discard(target)
+    assert in_place > 20

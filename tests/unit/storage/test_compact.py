@@ -125,6 +125,15 @@ def test_values_that_do_not_fit_the_statistics_are_found(session):
     assert [p for p in verify(session).problems if "T: the statistics tell max" in p]
 
 
+def test_a_value_within_the_range_that_does_not_fit_the_statistics_is_found(session):
+    with h5py.File(session, "r+") as h5:
+        values = h5["variables/T/value"]
+        where = [int(np.argmin(values[:])), int(np.argmax(values[:]))]
+        between = next(i for i in range(1, len(values) - 1) if i not in where)
+        values[between] = values[where[int(values[between] < values[:].mean())]]
+    assert [p for p in verify(session).problems if "T: the statistics tell mean" in p]
+
+
 def test_times_that_go_back_are_found(session):
     with h5py.File(session, "r+") as h5:
         h5["variables/T/time"][100] = h5["variables/T/time"][99]

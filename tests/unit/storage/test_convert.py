@@ -59,7 +59,7 @@ def test_the_new_session_is_whole_and_says_where_it_is_from(old, tmp_path):
     seen = []
     done = convert(old, tmp_path / "new.h5", progress=seen.append)
     assert (done.variables, done.values, done.datasets, done.records) == (3, 85, 21, 23)
-    assert (done.parameters, done.metadata, done.figures, done.remarks) == (6, 3, 2, [])
+    assert (done.parameters, done.metadata, done.figures, done.remarks) == (4, 3, 2, [])
     assert names(tmp_path) == ["new.h5", "old.db"]
     assert (old.read_bytes(), old.stat().st_mtime_ns) == before
     assert seen == sorted(seen)

@@ -266,3 +266,31 @@ def test_a_failed_opening_leaves_no_descriptor_and_no_lock(path):
     for _ in range(5):
         finish(quiet_store(path))
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_file_system_on_which_no_file_is_itself_is_refused_after_a_while(path, monkeypatch):
+    from pymanip_run.storage import opening
+    from pymanip_run.storage.files import Files
+
+    class Unstable(Files):
+        def is_at(self, fd, path):
+            return not path.name.endswith(".lock")
+
+    monkeypatch.setattr(opening, "FINISHING_SECONDS", 0.05)
+    with pytest.raises(StorageError, match="another file each time"):
+        quiet_store(path, files=Unstable())
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become another user")
+def test_the_lock_of_somebody_else_is_said_to_be_that(tmp_path):
+    path = tmp_path / "lab" / "s.h5"
+    path.parent.mkdir(mode=0o777)
+    path.parent.chmod(0o777)
+    store = quiet_store(path)
+    path.chmod(0o666)
+    SessionPaths(path).lock.chmod(0o600)
+    folder_mode = path.parent.stat().st_mode
+    said = as_another_user(path.parent.parent, lambda: str(FileStore(path)))
+    assert path.parent.stat().st_mode == folder_mode
+    assert "belongs to a run of somebody else" in said
+    finish(store)

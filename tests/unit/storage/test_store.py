@@ -463,3 +463,24 @@ def test_records_alike_share_one_block_over_checkpoints_and_runs(tmp_path):
         for name in ("frame", "text", "pair"):
             assert [*h5["datasets"][name]] == ["000000"]
             assert h5["datasets"][name]["000000/time"].shape == (6,)
+
+
+def test_an_alarm_is_raised_when_no_checkpointer_gets_anything_done(path):
+    store = quiet_store(path)
+    store._child._wanted = True
+    store._child._arguments[1] = "not a period"  # it ends at once
+    store._child.start()
+    for second, alarms in enumerate([0, 1]):  # the first may be an accident
+        store._child._process.wait()
+        store._child._next_start = 0.0
+        rows(store, 1, 2000 * second)
+        assert len([e for e in store.events() if e.kind == "error"]) == alarms
+    (event,) = store.events()
+    assert "cannot be brought up to date" in event.text
+    assert event.source == "storage"
+    store._child._process.wait()
+    die(store)
+    store._child._forget()
+    again = quiet_store(path)
+    assert values(again) == [0, 2000]
+    finish(again)

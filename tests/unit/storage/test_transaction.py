@@ -27,8 +27,8 @@ from pymanip_run.storage import transaction
 from pymanip_run.storage.checkpoint import Checkpoint
 from pymanip_run.storage.files import SYSTEM_FILES, Files, SessionPaths
 from pymanip_run.storage.overlay import Change
+from pymanip_run.storage.redo import Applied, Redo, read_redo
 from pymanip_run.storage.snapshot import SnapshotStore
-from pymanip_run.storage.transaction import Applied, Redo
 
 
 class Killed(BaseException):
@@ -166,19 +166,20 @@ CHANGES = st.lists(
 
 @given(changes=CHANGES, number=st.integers(0, 2**63), cut=st.integers(1, 50), flip=st.integers(0))
 def test_a_redo_comes_back_whole_or_not_at_all(tmp_path_factory, changes, number, cut, flip):
-    path = tmp_path_factory.getbasetemp() / "redo"
+    paths = SessionPaths(tmp_path_factory.getbasetemp() / "s.h5")
+    path = paths.redo
     path.unlink(missing_ok=True)
     redo = Redo(number, uuid4(), 2**41, 2**41 + 6, 7, 8, changes)
-    transaction.write_redo(SYSTEM_FILES, path, redo)
-    assert transaction.read_redo(SYSTEM_FILES, path) == redo
+    transaction.write_redo(SYSTEM_FILES, paths, redo)
+    assert read_redo(SYSTEM_FILES, path) == redo
     data = bytearray(path.read_bytes())
     path.write_bytes(data[:-cut])
-    assert transaction.read_redo(SYSTEM_FILES, path) is None
+    assert read_redo(SYSTEM_FILES, path) is None
     path.write_bytes(data + b"remains of a longer one")
-    assert transaction.read_redo(SYSTEM_FILES, path) == redo
+    assert read_redo(SYSTEM_FILES, path) == redo
     data[flip % len(data)] ^= 1
     path.write_bytes(data)
-    assert transaction.read_redo(SYSTEM_FILES, path) is None
+    assert read_redo(SYSTEM_FILES, path) is None
 
 
 def test_the_redo_of_another_session_is_refused_and_nothing_is_touched(tmp_path):
@@ -265,12 +266,24 @@ def test_a_reader_that_holds_the_file_defers_the_transaction_and_then_gets_a_cop
     assert side_files(path) == []
 
 
-def test_an_applied_redo_is_made_durable_before_it_may_be_overwritten(path):
+def killed_before_the_redo_was_void(path):
+    """A session whose last transaction was carried out, by a process that died right after."""
     finish(fill(path, 0))
     die(fill(path, 1))
-    engine = Checkpoint(SYSTEM_FILES, SessionPaths(path))
-    engine.advance()
-    engine.close()
+
+    class Sudden(Files):
+        def open_side(self, path, flags):
+            if flags & os.O_ACCMODE == os.O_WRONLY and path.suffix == ".redo":
+                raise Killed
+            return super().open_side(path, flags)
+
+    with pytest.raises(Killed):
+        Checkpoint(Sudden(), SessionPaths(path)).advance()
+    assert read_redo(SYSTEM_FILES, SessionPaths(path).redo) is not None
+
+
+def test_an_applied_redo_is_made_durable_before_it_may_be_overwritten(path):
+    killed_before_the_redo_was_void(path)
 
     class Logging(Files):
         def __init__(self):

@@ -32,9 +32,9 @@ from pymanip_run.storage.files import SYSTEM_FILES, SessionPaths
 from pymanip_run.storage.journal import HEAD, Kind
 from pymanip_run.storage.opening import recover_by_hand
 from pymanip_run.storage.overlay import Change
+from pymanip_run.storage.redo import Redo
 from pymanip_run.storage.snapshot import SnapshotStore
 from pymanip_run.storage.store import FileStore
-from pymanip_run.storage.transaction import Redo
 from pymanip_run.storage.verify import verify
 
 ADDRESS_SPACE = 1536 << 20
@@ -597,7 +597,7 @@ def redo_of(path, changes, length=None):
     uuid = store.info().uuid
     store.close()
     redo = Redo(9, __import__("uuid").UUID(uuid), size, length or size, 1, 2, changes)
-    transaction.write_redo(SYSTEM_FILES, SessionPaths(path).redo, redo)
+    transaction.write_redo(SYSTEM_FILES, SessionPaths(path), redo)
 
 
 @pytest.mark.parametrize("what", REDOS)
