@@ -149,16 +149,18 @@ class Device:
         self._loop = asyncio.get_running_loop()
         try:
             await self._open()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise DeviceOpenError(refusal(self.spec, error)) from error
         words = [self.spec.use or self.name] + ["simulated"] * self.spec.simulated
         self._tell(self.name, f"opened ({', '.join(words)})")
 
     async def _open(self) -> None:
         opened = await open_driver(self.spec, self.lane)
-        if (missing := missing_action(opened.driver, self.spec.safe)) is not None:
-            await opened.close(self.spec.close_timeout)
-            raise DeviceError(missing)
+        try:
+            await self._check_safe(opened)
+        except BaseException:
+            await undisturbed(self._closed(opened))
+            raise
         self._opened = opened
         self._last = self._opened.driver
         self._opened_at = asyncio.get_running_loop().time()
@@ -166,6 +168,19 @@ class Device:
         self._cut = self._absence = None
         opened.when_it_ends(partial(self._ended, self._epoch))
         self._appeared(self)
+
+    async def _check_safe(self, opened: OpenDriver) -> None:
+        """Find out whether its safe actions are there, where it lives: to look may ask the instrument."""
+        if not self.spec.safe:
+            return
+        look = partial(missing_action, opened.driver, self.spec.safe)
+        if opened.in_loop:
+            missing = look()
+        else:
+            what = f"looking for the safe actions of {self.name}"
+            missing = await self.lane.call(look, what, timeout=self.spec.open_timeout)
+        if missing is not None:
+            raise DeviceError(missing)
 
     def _ended(self, epoch: int, error: BaseException) -> None:
         """Take note that the driver ended by itself: a task of its own failed, for example."""

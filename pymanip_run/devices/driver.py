@@ -13,16 +13,19 @@ import inspect
 import math
 import threading
 from abc import ABC, abstractmethod
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from pymanip_run.devices.waiting import NoAnswerError, drop, outcome, result_of
+from pymanip_run.devices.waiting import NoAnswerError, drop
+from pymanip_run.runtime.cancelling import hide
+from pymanip_run.runtime.outcomes import outcome, result_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
     from pymanip_run.devices.lane import Lane
     from pymanip_run.devices.spec import DeviceSpec
+    from pymanip_run.runtime.outcomes import Outcome
 
 __all__ = ["OpenDriver", "is_asynchronous", "open_driver"]
 
@@ -230,21 +233,26 @@ class _Kept(OpenDriver):
         loop = asyncio.get_running_loop()
         entered = loop.create_future()
         keeper = loop.create_task(outcome(self._keep(entered)), name=f"device {name}")
+        hide(keeper)
         try:
             await asyncio.wait(
                 {keeper, entered}, timeout=max(0.0, timeout), return_when="FIRST_COMPLETED"
             )
         except asyncio.CancelledError:
-            await drop(keeper)
+            await self._give_up(keeper)
             raise
         if not entered.done():
             if keeper.done():
                 result_of(keeper)
-            await drop(keeper)
+            await self._give_up(keeper)
             raise NoAnswerError
         self.driver = entered.result()
         self._keeper = keeper
         return self
+
+    async def _give_up(self, keeper: asyncio.Task[Outcome]) -> None:
+        self._over.set()  # should it be entered all the same, it is left at once
+        await drop(keeper)
 
     def when_it_ends(self, callback: Callable[[BaseException], object]) -> None:
         def ended(keeper: asyncio.Task[Any]) -> None:
@@ -272,39 +280,38 @@ class _Kept(OpenDriver):
         made = self._make()
         if inspect.isawaitable(made) and not hasattr(type(made), "__aenter__"):
             made = await made
-        async with self._opened(made) as driver:
-            if not entered.done():
-                entered.set_result(driver)
-                await self._over.wait()
-
-    @asynccontextmanager
-    async def _opened(self, made: Any) -> AsyncIterator[Any]:
-        kind = type(made)
-        if hasattr(kind, "__aenter__"):
-            async with made as entered:
-                driver = made if entered is None else entered
-                if (fault := _fault(driver)) is not None:
+        if hasattr(type(made), "__aenter__"):
+            async with made as driver:
+                if (fault := _fault(made if driver is None else driver)) is not None:
                     raise fault
-                yield driver
+                await self._hold(entered, made if driver is None else driver)
         elif _is_plain_manager(made):
-            with made as entered:
-                yield made if entered is None else entered
+            with made as driver:
+                await self._hold(entered, made if driver is None else driver)
         else:
-            close = _method(made, ("aclose", *CLOSES))
-            method = _opening(made)
-            if method is not None:
-                try:
-                    _check_opened(method, await _resolved(method()))
-                except BaseException:
-                    if close is not None:
-                        with suppress(Exception):
-                            await _resolved(close())
-                    raise
+            await self._keep_opened(made, entered)
+
+    async def _keep_opened(self, made: Any, entered: asyncio.Future[Any]) -> None:
+        close = _method(made, ("aclose", *CLOSES))
+        method = _opening(made)
+        if method is not None:
             try:
-                yield made
-            finally:
+                _check_opened(method, await _resolved(method()))
+            except BaseException:
                 if close is not None:
-                    await _resolved(close())
+                    with suppress(Exception):
+                        await _resolved(close())
+                raise
+        try:
+            await self._hold(entered, made)
+        finally:
+            if close is not None:
+                await _resolved(close())
+
+    async def _hold(self, entered: asyncio.Future[Any], driver: Any) -> None:
+        if not entered.done():
+            entered.set_result(driver)
+            await self._over.wait()
 
 
 async def _resolved(result: Any) -> Any:

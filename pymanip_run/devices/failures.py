@@ -7,7 +7,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 from pymanip_run.devices.waiting import NoAnswerError
-from pymanip_run.errors import DeviceError
+from pymanip_run.errors import DeviceError, causes
 from pymanip_run.runtime.troubles import one_line
 from pymanip_run.units import format_duration
 
@@ -51,6 +51,8 @@ def breaks_connection(error: BaseException) -> bool:
     """
     if isinstance(error, CONNECTION):
         return True
+    if isinstance(error, BaseExceptionGroup):  # of a task group within the driver
+        return any(map(breaks_connection, causes(error)))
     if isinstance(error, asyncio.CancelledError) or not isinstance(error, Exception):
         return False
     return not isinstance(error, MISTAKES)
@@ -70,7 +72,7 @@ def reason_of(error: BaseException, timeout: float) -> str:
     return f"{one_line(error)} ({frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name})"
 
 
-def refusal(spec: DeviceSpec, error: Exception) -> str:
+def refusal(spec: DeviceSpec, error: BaseException) -> str:
     """Return what is said of a device that cannot be opened: why, where it is declared, what to do."""
     why = reason_of(error, spec.open_timeout)
     lines = [f"device {spec.name!r} cannot be opened: {why}"]

@@ -183,7 +183,8 @@ class Rack:
             return False
         try:
             await device.open()
-        except DeviceOpenError:
+        except FAILURES as error:  # whatever it is, the others are to be made safe too
+            logger.debug("device %r cannot be opened to be made safe", device.name, exc_info=error)
             return False
         return True
 
@@ -213,12 +214,10 @@ class Rack:
         function = partial(put, device.driver, action.call, action.args, dict(action.kwargs))
         if device.is_in_loop:
             result = function()
-            if inspect.isawaitable(result):
-                await within(action.timeout, result)
-            return
-        result = await self._in_thread(device, action, function)
+        else:
+            result = await self._in_thread(device, action, function)
         if inspect.isawaitable(result):
-            await within(action.timeout, result)
+            await within(action.timeout, result, f"{device.name}.{action.call}()")
 
     async def _in_thread(
         self, device: Device, action: SafeCall, function: Callable[[], Any]

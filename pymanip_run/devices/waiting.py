@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from pymanip_run.runtime.cancelling import hide, leave_task_behind
+from pymanip_run.runtime.outcomes import outcome, result_of
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
-__all__ = ["CutError", "NoAnswerError", "drop", "outcome", "result_of", "undisturbed", "within"]
+__all__ = ["NoAnswerError", "drop", "undisturbed", "within"]
 
 #: Seconds that something cancelled gets to clean up, before it is left to itself.
 PATIENCE = 1.0
@@ -18,38 +21,17 @@ class NoAnswerError(TimeoutError):
     """Something did not come to its end in time."""
 
 
-class CutError(RuntimeError):
-    """Something was cancelled from within."""
-
-
-async def outcome(awaitable: Awaitable[Any]) -> tuple[Any, BaseException | None]:
-    """Return the result, or what was raised: SystemExit of a driver in a task would end the loop."""
-    try:
-        return await awaitable, None
-    except asyncio.CancelledError:
-        raise
-    except BaseException as error:  # noqa: BLE001 - raised by who waits
-        return None, error
-
-
-def result_of(task: asyncio.Task[tuple[Any, BaseException | None]]) -> Any:
-    """Return the result of a task of `outcome`, or raise what was raised.
-
-    Raises
-    ------
-    CutError
-        If it was cancelled.
-    """
-    if task.cancelled():
-        raise CutError("it was cancelled")
-    result, error = task.result()
-    if error is not None:
-        raise error
-    return result
-
-
-async def within(seconds: float | None, awaitable: Awaitable[Any]) -> Any:
+async def within(seconds: float | None, awaitable: Awaitable[Any], name: str) -> Any:
     """Await, but at most for some time, also for what does not heed its cancellation.
+
+    Parameters
+    ----------
+    seconds
+        How long.
+    awaitable
+        What is awaited.
+    name
+        What it is called if it goes on all the same.
 
     Raises
     ------
@@ -59,7 +41,8 @@ async def within(seconds: float | None, awaitable: Awaitable[Any]) -> Any:
         If it was cancelled from within.
     """
     # In a task of its own, which can be left behind.
-    task = asyncio.ensure_future(outcome(awaitable))
+    task = asyncio.get_running_loop().create_task(outcome(awaitable), name=name)
+    hide(task)
     try:
         done, _ = await asyncio.wait({task}, timeout=seconds)
     except asyncio.CancelledError:
@@ -71,11 +54,15 @@ async def within(seconds: float | None, awaitable: Awaitable[Any]) -> Any:
     return result_of(task)
 
 
-async def drop(task: asyncio.Future[Any]) -> None:
+async def drop(task: asyncio.Task[Any]) -> None:
     """Cancel a task and give it a moment to end; whatever comes of it."""
     task.add_done_callback(_retrieve)
     task.cancel()
-    await asyncio.wait({task}, timeout=PATIENCE)
+    try:
+        await asyncio.wait({task}, timeout=PATIENCE)
+    finally:
+        if not task.done():
+            leave_task_behind(task)
 
 
 def _retrieve(task: asyncio.Future[Any]) -> None:
@@ -90,7 +77,8 @@ async def undisturbed(
 
     The work must have an end of its own. `on_cancel` is called at the first cancellation.
     """
-    task = asyncio.ensure_future(work)
+    task = asyncio.get_running_loop().create_task(outcome(work))
+    hide(task)
     cancelled = False
     while not task.done():
         try:
@@ -102,4 +90,4 @@ async def undisturbed(
     if cancelled:
         _retrieve(task)
         raise asyncio.CancelledError
-    return task.result()
+    return result_of(task)

@@ -9,14 +9,17 @@ be interrupted.
 
 from __future__ import annotations
 
-import asyncio
 import ctypes
+import logging
 import os
 import signal
-import socket
 import threading
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
+
+from pymanip_run.runtime.bell import Bell
+from pymanip_run.runtime.endings import signal_name
+from pymanip_run.runtime.places import place_of_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from typing import Self
 
 __all__ = ["Interrupts", "Unhandled"]
+
+logger = logging.getLogger(__name__)
 
 ROOM_FOR_SIGACTION = 512  # bytes; the largest struct sigaction known is 152
 
@@ -33,6 +38,10 @@ class Interrupts:
 
     SIGINT is handled even where it was ignored (a script's ``&``); SIGHUP stays ignored where it
     was (``nohup``). Outside the main thread nothing is done: Python handles signals only there.
+
+    A process that was forked off meanwhile is none of the run: there a first Ctrl-C, which a terminal
+    sends to all its processes, is left to the run, which may need it for its present step. What else
+    comes does what it did before.
 
     The callbacks are called inside the signal handler, in the midst of whatever ran: they must be
     quick and must not wait for a lock. An exception that they raise is raised there.
@@ -58,12 +67,14 @@ class Interrupts:
         self._steps: tuple[Callable[[Any], object], ...] = (on_first, on_second)
         self._on_third = on_third
         self._on_hangup = on_hangup
-        self._pushed = False
+        self._pushed: tuple[int | None] | None = None
         self._previous: list[_Handler] = []
-        self._bell: _Bell | None = None
+        self._bell: Bell | None = None
         #: How many of SIGINT and SIGTERM have come.
         self.count = 0
         self._thread = threading.get_ident()
+        self._process = os.getpid()
+        self._forked_count = 0
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
@@ -72,7 +83,7 @@ class Interrupts:
                 self._install(signal.SIGTERM, self._interrupted)
                 if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
                     self._install(signal.SIGHUP, self._hung_up)
-                self._bell = _Bell.install()
+                self._bell = Bell.install(self._unheard)
             except BaseException:
                 self.__exit__()
                 raise
@@ -89,19 +100,24 @@ class Interrupts:
         self._previous.append(_Handler(signum))
         signal.signal(signum, handler)
 
-    def push(self) -> None:
-        """Have `on_second(None)` called as if by a signal, unless it was. From any thread.
+    def push(self, signum: int | None = None) -> None:
+        """Have `on_second(signum)` called as if by a signal, unless it was. From any thread.
 
         A real signal is sent: also a call that blocks the main thread ends with it.
         """
         if self.count < len(self._steps) and self._previous:
-            self._pushed = True
+            self._pushed = (signum,)
             signal.pthread_kill(self._thread, signal.SIGINT)
 
     def _interrupted(self, signum: int, _frame: FrameType | None) -> None:
-        if self._pushed:
-            self._pushed, self.count = False, len(self._steps)
-            self._steps[-1](None)
+        if os.getpid() != self._process:
+            self._interrupt_forked(signum)
+            return
+        if self._bell is not None:
+            self._bell.heard()
+        if self._pushed is not None:
+            (pushed,), self._pushed, self.count = self._pushed, None, len(self._steps)
+            self._steps[-1](pushed)
             return
         self.count += 1
         if self.count > len(self._steps):
@@ -115,8 +131,29 @@ class Interrupts:
         finally:
             os._exit(128 + signum)
 
+    def _unheard(self, signals: list[int]) -> None:
+        """Take signals that the main thread does not hear, in another one: the third ends the process."""
+        if self.count + len(signals) > len(self._steps):
+            self._end_at_once(signals[-1])
+        logger.warning(
+            "%s: a call does not return to Python, at %s; it cannot be cancelled, but a third signal "
+            "ends the process",
+            signal_name(signals[-1]),
+            place_of_thread(self._thread),
+        )
+
+    def _interrupt_forked(self, signum: int) -> None:
+        if signum == signal.SIGINT:
+            self._forked_count += 1
+            if self._forked_count > 1:
+                raise KeyboardInterrupt
+            return
+        for handler in reversed(self._previous):
+            handler.restore()
+        signal.raise_signal(signum)
+
     def _hung_up(self, signum: int, _frame: FrameType | None) -> None:
-        if self._on_hangup is not None:
+        if self._on_hangup is not None and os.getpid() == self._process:
             self._on_hangup(signum)
 
 
@@ -126,54 +163,8 @@ class Unhandled(AbstractContextManager["Unhandled"]):
     def __exit__(self, *_: object) -> None:
         pass
 
-    def push(self) -> None:
+    def push(self, signum: int | None = None) -> None:
         """Do nothing: there is no handler that a signal would reach."""
-
-
-class _Bell:
-    """Wakes the loop for each signal.
-
-    Python runs a handler between two bytecodes. A signal that comes after the last of them, just
-    before the loop begins to wait, would be noticed only when the wait ends by itself. The byte
-    that Python's C code writes at once ends it.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._reader, self._writer = socket.socketpair()
-        self._reader.setblocking(False)
-        self._writer.setblocking(False)
-
-    @classmethod
-    def install(cls) -> _Bell | None:
-        """Return the bell; None without a running loop, or where the loop has one of its own."""
-        try:
-            bell = cls(asyncio.get_running_loop())
-        except RuntimeError:
-            return None
-        previous = signal.set_wakeup_fd(bell._writer.fileno(), warn_on_full_buffer=False)
-        if previous != -1:
-            signal.set_wakeup_fd(previous)
-            bell._close()
-            return None
-        bell._loop.add_reader(bell._reader, bell._drain)
-        return bell
-
-    def remove(self) -> None:
-        present = signal.set_wakeup_fd(-1)
-        if present != self._writer.fileno():  # somebody took it over meanwhile
-            signal.set_wakeup_fd(present)
-        if not self._loop.is_closed():
-            self._loop.remove_reader(self._reader)
-        self._close()
-
-    def _drain(self) -> None:
-        with suppress(BlockingIOError):
-            self._reader.recv(4096)
-
-    def _close(self) -> None:
-        self._reader.close()
-        self._writer.close()
 
 
 class _Handler:

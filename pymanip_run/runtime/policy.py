@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pymanip_run.errors import TaskError, did_you_mean
+from pymanip_run.runtime.outcomes import outcome
 from pymanip_run.runtime.places import place_of
 from pymanip_run.runtime.points import END, unless_stopped
 from pymanip_run.runtime.troubles import Troubles, one_line
@@ -239,7 +240,7 @@ class Guard:
     async def _cut(self, values: tuple[Any, ...], timeout: float) -> Any:
         # In a task of its own: one that does not heed its cancellation can be left to itself.
         step_in_progress = asyncio.get_running_loop().create_task(  # see places.STEP
-            _outcome(self._step, values), name=self._status.name
+            outcome(self._step(*values)), name=self._status.name
         )
         self._in_progress = step_in_progress
         try:
@@ -305,16 +306,6 @@ def _now() -> float:
 
 def _nothing() -> None:
     pass
-
-
-async def _outcome(step: Callable[..., Awaitable[Any]], values: tuple[Any, ...]) -> Any:
-    """Return what the step returns, and what it raises: SystemExit would end the loop itself."""
-    try:
-        return await step(*values), None
-    except asyncio.CancelledError:
-        raise
-    except BaseException as error:  # noqa: BLE001 - raised by who waits
-        return None, error
 
 
 def _result(done: asyncio.Task[Any]) -> Any:

@@ -14,6 +14,8 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
+from pymanip_run.core.context import cut_sleeps
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
@@ -52,12 +54,15 @@ class StopSignal:
         What the command line shall exit with. A calm stop (0) gives way to the first failure
         (1 to 127); later failures are its consequences and do not replace it. A forced end (128
         and above: the second Ctrl-C) replaces both, because it tells that steps were cut short.
+    cut : str or None
+        Why steps were cut short, to follow "cancelled": ``by a second Ctrl-C``. None if none was.
     """
 
     def __init__(self) -> None:
         self.is_set = False
         self.reason: str | None = None
         self.exit_code = 0
+        self.cut: str | None = None
         # Reentrant: the signal handler may interrupt us while we hold it.
         self._lock = threading.RLock()
         self._sleepers: dict[asyncio.AbstractEventLoop, set[asyncio.Future[None]]] = {}
@@ -116,6 +121,7 @@ class StopSignal:
             self.is_set = False
             self.reason = None
             self.exit_code = 0
+            self.cut = None
 
     async def sleep(self, seconds: float) -> bool:
         """Sleep, but only until the stop is asked.
@@ -140,8 +146,11 @@ class StopSignal:
             raise ValueError("cannot sleep for nan seconds")
         if delay <= 0 or self.is_set:
             await TURN
-            return self.is_set
-        return await self.sleep_until(asyncio.get_running_loop().time() + delay)
+        else:
+            await self.sleep_until(asyncio.get_running_loop().time() + delay)
+        if self.is_set and delay > 0 and (cut := cut_sleeps.get()) is not None:
+            cut.append(delay)
+        return self.is_set
 
     async def sleep_until(self, when: float) -> bool:
         """Sleep until the loop's clock (``loop.time()``) shows `when`, or the stop is asked.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures.thread
 import logging
 import math
 import os
@@ -9,7 +10,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from pymanip_run.clock import SYSTEM
 from pymanip_run.runtime.places import frame_of, place_of_thread
@@ -107,7 +108,9 @@ class Pulse:
             self._over.wait(BEAT)
 
 
-def leave_threads_behind(loop: asyncio.AbstractEventLoop, exit_code: int) -> None:
+def leave_threads_behind(
+    loop: asyncio.AbstractEventLoop, exit_code: int, *, pools: bool = False
+) -> None:
     """Let neither the end of the loop nor that of the process wait for hung threads.
 
     Both wait for the threads of ``asyncio.to_thread``, which cannot be cancelled. Here the loop gets
@@ -120,11 +123,25 @@ def leave_threads_behind(loop: asyncio.AbstractEventLoop, exit_code: int) -> Non
         The loop of the run that was forced to end.
     exit_code
         What the process exits with if it has to end so, and :func:`leave_with` was not called.
+    pools
+        Whether the threads and processes of the user's own executors are not waited for either:
+        Python does so even for a call that was cancelled.
     """
-    left = [t for t in threading.enumerate() if t.name.startswith(ASYNCIO_THREADS)]
-    if left:
+    everyone = threading.enumerate()
+    ours = [t for t in everyone if t.name.startswith(ASYNCIO_THREADS)]
+    left = [t for t in everyone if t in ours or (pools and _is_of_a_pool(t))]
+    if ours:
         loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix=ASYNCIO_THREADS[:-1]))
+    if left:
         threading.Thread(target=_outlive, args=(left, exit_code), daemon=True).start()
+
+
+def _is_of_a_pool(thread: threading.Thread) -> bool:
+    """Return whether it works for an executor, or looks after the processes of one."""
+    # Not by the list that the executors keep: a thread that was interrupted while it was being
+    # started is not in it, and nobody ever tells it to end.
+    works = getattr(thread, "_target", None) is concurrent.futures.thread._worker  # noqa: SLF001
+    return works or type(thread).__name__ == "_ExecutorManagerThread"
 
 
 _exit_code: int | None = None
@@ -139,6 +156,8 @@ def leave_with(exit_code: int) -> None:
 def _outlive(threads: list[threading.Thread], exit_code: int) -> None:
     while not _main_thread_is_through():
         SYSTEM.pause(BEAT)
+        if not any(thread.is_alive() for thread in threads):
+            return
     for thread in threading.enumerate():
         if not (thread.daemon or thread in threads or thread is threading.main_thread()):
             thread.join()
@@ -146,13 +165,19 @@ def _outlive(threads: list[threading.Thread], exit_code: int) -> None:
     for thread in threads:
         thread.join(max(0.0, deadline - SYSTEM.monotonic()))
     hung = [thread for thread in threads if thread.is_alive()]
-    if not hung:
-        return
     for thread in hung:
         logger.warning(
             "a call in a thread does not return, at %s; the process ends without it",
             place_of_thread(thread.ident),
         )
+    if hung:
+        _end(exit_code)
+
+
+def _end(exit_code: int) -> NoReturn:
+    if (children := sys.modules.get("multiprocessing")) is not None:
+        for child in children.active_children():
+            child.terminate()
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):

@@ -17,12 +17,17 @@ from typing import TYPE_CHECKING, Any
 from pymanip_run.core.context import current_task
 from pymanip_run.errors import TaskError, UsageError
 from pymanip_run.runtime.cancelling import LAST_PATIENCE, cancel
-from pymanip_run.runtime.endings import exit_code_of_failure, how_to_force, signal_name
+from pymanip_run.runtime.endings import (
+    exit_code_of_failure,
+    how_to_force,
+    signal_name,
+    who_cut,
+)
 from pymanip_run.runtime.observers import Observers
 from pymanip_run.runtime.places import place_of
 from pymanip_run.runtime.stop import FORCED
 from pymanip_run.runtime.stuck import Pulse, leave_threads_behind
-from pymanip_run.runtime.troubles import one_line
+from pymanip_run.runtime.troubles import AS_EVENT, one_line, tell_of_task
 from pymanip_run.units import format_duration
 
 if TYPE_CHECKING:
@@ -155,7 +160,8 @@ class Supervisor:
         finally:
             self._pulse.stop()
             if self._forced or self._force_after_grace or self._has_cut():
-                leave_threads_behind(loop, self.stop.exit_code or int(self._forced))
+                code = self.stop.exit_code or int(self._forced)
+                leave_threads_behind(loop, code, pools=self._forced)
 
     def overdue(self, now: float, least: float) -> list[tuple[TaskStatus, str]]:
         """Return the tasks on a grid whose present call takes very long, and where it is. Any thread.
@@ -214,6 +220,7 @@ class Supervisor:
         if self._signum is None:
             self._hung += [spec.name for spec in self._jobs.values()]
         else:
+            self.stop.cut = self.stop.cut or who_cut(signum, self.stop.reason, self._grace)
             self.stop.request(signal_name(self._signum), FORCED + self._signum)
         self._call_soon(self._finish)
         if self._is_blocked():
@@ -270,7 +277,9 @@ class Supervisor:
         except asyncio.CancelledError:
             status.state = "cancelled"
             if not self._is_cancelling():
-                logger.warning("task %r was cancelled and does not run any more", spec.name)
+                text = "was cancelled by something that it awaited, and does not run any more"
+                logger.warning("task %r %s", spec.name, text, extra=AS_EVENT)
+                tell_of_task(self._tell, "error", spec.name, text)
         except GeneratorExit:  # the loop itself is thrown away
             raise
         except BaseException as error:  # noqa: BLE001 - raised when the others have ended
@@ -332,6 +341,7 @@ class Supervisor:
     def grace_is_over(self) -> None:
         """End the run as by a second signal, if there was a first one."""
         if self._signum is not None:
+            self.stop.cut = who_cut(None, self.stop.reason, self._grace)
             self.stop.request(None, FORCED + self._signum)
         self._forced = True
         self._finish()

@@ -12,6 +12,7 @@ import math
 from collections import deque
 from typing import TYPE_CHECKING
 
+from pymanip_run.errors import causes
 from pymanip_run.runtime.places import users_part
 from pymanip_run.units import format_duration
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pymanip_run.runtime.status import TaskStatus
     from pymanip_run.runtime.work import Tell
 
-__all__ = ["AS_EVENT", "Misses", "Troubles", "one_line"]
+__all__ = ["AS_EVENT", "Misses", "Troubles", "one_line", "tell_of_task"]
 
 logger = logging.getLogger(__name__)
 
@@ -34,11 +35,22 @@ KINDS = 5  # of failures in one series, each told with its traceback
 
 
 def one_line(error: BaseException) -> str:
-    """Return an error as ``OSError: broken wire``; one of ours in its own words."""
+    """Return an error as ``OSError: broken wire``; one of ours in its own words, of a group the first."""
+    first, *more = causes(error)
+    if first is not error:
+        return one_line(first) + (f" (and {len(more)} more)" if more else "")
     if brief := getattr(error, "brief", None):
         return str(brief)
     text = str(error).partition("\n")[0]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def tell_of_task(tell: Tell, kind: str, name: str, text: str) -> None:
+    """Make an event of a task, if that is possible."""
+    try:
+        tell(kind, name, text)
+    except Exception as fault:  # noqa: BLE001 - perhaps the disk is full, which is why it failed
+        logger.warning("this could not be stored as an event: %s", one_line(fault))
 
 
 class Troubles:
@@ -123,10 +135,7 @@ class Troubles:
         name = self._status.name
         level = logging.WARNING if kind == "error" else logging.INFO
         logger.log(level, "task %r: %s", name, text, exc_info=_trace(error), extra=AS_EVENT)
-        try:
-            self._tell(kind, name, text)
-        except Exception as fault:  # noqa: BLE001 - perhaps the disk is full, which is why it failed
-            logger.warning("this could not be stored as an event: %s", one_line(fault))
+        tell_of_task(self._tell, kind, name, text)
 
 
 def _trace(
@@ -157,7 +166,4 @@ class Misses:
         self._last_told, self._untold = now, 0
         text = f"{count} {'tick' if count == 1 else 'ticks'} missed: {reason}{more}"
         logger.warning("task %r: %s", self._name, text, extra=AS_EVENT)
-        try:
-            self._tell("warning", self._name, text)
-        except Exception as fault:  # noqa: BLE001 - a full disk is no reason to stop
-            logger.warning("this could not be stored as an event: %s", one_line(fault))
+        tell_of_task(self._tell, "warning", self._name, text)

@@ -7,6 +7,7 @@ flight: the doors of the loop through which threads, processes and sockets come.
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 import threading
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -287,8 +288,11 @@ class VirtualWorld:
 
     def sleep(self, seconds: float) -> None:
         """Do as ``time.sleep``: on the loop's thread time advances, in a counted one it is a timer."""
-        if threading.get_ident() == self._thread:
-            caller = sys._getframe(2)  # noqa: SLF001 - whoever called time.sleep
+        caller = sys._getframe(2)  # noqa: SLF001 - whoever called time.sleep
+        if caller.f_code.co_filename == subprocess.__file__:
+            # It looks again and again whether a process has ended, which takes real time.
+            SYSTEM.pause(seconds)
+        elif threading.get_ident() == self._thread:
             place = (caller.f_code.co_filename, caller.f_lineno)
             self.sleeps[place] = self.sleeps.get(place, 0.0) + seconds
             self.clock.move_to(self.clock.ns + round(seconds * 1e9))

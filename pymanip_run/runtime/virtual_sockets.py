@@ -64,8 +64,10 @@ class _Link(Job):
         transport = self._transport() if self._transport is not None else None
         reader = _stream_of(transport)
         if reader is None:
+            if self.answered:
+                return _is_partly_read(transport)
             sock = self._socket()
-            return not self.answered and sock is not None and is_read(sock.fileno())
+            return sock is not None and is_read(sock.fileno())
         waiter = getattr(reader, "_waiter", None)
         if waiter is None:
             return False
@@ -181,6 +183,18 @@ def _stream_of(transport: asyncio.BaseTransport | None) -> Any:
     if isinstance(protocol, asyncio.StreamReaderProtocol):
         return getattr(protocol, "_stream_reader", None)
     return None
+
+
+def _is_partly_read(transport: asyncio.BaseTransport | None) -> bool:
+    """Return whether somebody waits for the rest of an answer to an HTTP request of aiohttp.
+
+    Its head comes first, and often by itself; what follows is owed as well. After an upgrade (a web
+    socket) nothing is owed any more.
+    """
+    protocol: Any = transport.get_protocol() if transport is not None else None
+    protocol = getattr(protocol, "_app_protocol", None) or protocol
+    body = getattr(protocol, "_payload", None)
+    return getattr(body, "_waiter", None) is not None and not getattr(protocol, "_upgraded", False)
 
 
 def _ends(sock: Any) -> _Ends:

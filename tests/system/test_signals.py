@@ -181,7 +181,8 @@ def test_the_second_cancels_the_present_step_wherever_it_is(experiment, body, si
     code, errors = experiment.end()
     assert code == 128 + signum
     assert f"cancelled by a second {NAMES[signum]}" in errors
-    sesn = experiment.ended(128 + signum, f"{NAMES[signum]}, cancelled by a second one")
+    name = NAMES[signum]
+    sesn = experiment.ended(128 + signum, f"{name}, cancelled by a second {name}")
     assert (sesn["n"].size, sesn["last"].size) == (100, 1)
 
 
@@ -197,6 +198,8 @@ def test_a_grace_time_that_is_over_acts_like_the_second(experiment, body):
     assert (sesn["n"].size, sesn["last"].size) == (100, 1)
     (run,) = sesn.runs()
     assert run.exit_code == 143
+    assert run.exit_reason == "SIGTERM, cancelled by limits.grace (300 ms)"
+    assert "cancelled by limits.grace (300 ms) after " in errors
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, None], ids=["second Ctrl-C", "grace"])

@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from pymanip_run.devices import Reconnect
+from pymanip_run.devices import Reconnect, SafeCall
 from pymanip_run.errors import DeviceOpenError
 
 
@@ -246,6 +246,38 @@ def test_a_mistake_in_a_driver_is_told_with_its_line(bench, spec):
         bench.run(lambda sesn: None, spec(Wrong))
 
 
+@pytest.mark.parametrize("blocking", [False, True])
+def test_a_driver_that_cannot_be_asked_for_its_safe_action_is_closed_again(bench, spec, blocking):
+    done = []
+
+    class Refuses:
+        def __init__(self):
+            done.append("opened")
+
+        @property
+        def channel(self):
+            done.append(threading.current_thread().name)
+            raise RuntimeError("the channel does not answer")
+
+        def close(self):
+            done.append("closed")
+
+    with pytest.raises(DeviceOpenError, match="the channel does not answer"):
+        bench.run(
+            lambda sesn: None, spec(Refuses, blocking=blocking, safe=(SafeCall("channel.off"),))
+        )
+    assert done == ["opened", "device dev", "closed"]
+
+
+def test_a_driver_that_ends_the_program_when_it_is_opened_cannot_be_opened(bench, spec):
+    def give_up():
+        raise SystemExit("the driver gives up")
+
+    with pytest.raises(DeviceOpenError, match="cannot be opened: SystemExit: the driver gives up"):
+        bench.run(lambda sesn: None, spec(give_up))
+    assert bench.run(lambda sesn: sesn.dev, spec(give_up, required=False)) is None
+
+
 def test_opening_has_an_end(bench, spec):
     class PlainHang:
         def __init__(self):
@@ -444,9 +476,7 @@ def test_a_driver_whose_own_task_fails_is_told(bench, spec, reconnect):
 
     bench.run(use, spec(device, reconnect=reconnect))
     words = "lost" if reconnect else "ended by itself"
-    assert bench.told[1].startswith(
-        f"dev: {words}: ExceptionGroup: unhandled errors in a TaskGroup"
-    )
+    assert bench.told[1].startswith(f"dev: {words}: ConnectionResetError: the line is dead")
     if reconnect:
         assert bench.told[2].startswith("dev: open again")
         assert bench.told[-1] == "dev: closed"

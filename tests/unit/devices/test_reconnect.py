@@ -403,6 +403,8 @@ class VisaIOError(Exception):
         (ZeroDivisionError(), False),
         (asyncio.CancelledError(), False),
         (KeyboardInterrupt(), False),
+        (ExceptionGroup("", [ValueError(), ConnectionError()]), True),
+        (ExceptionGroup("", [ValueError()]), False),
     ],
     ids=lambda x: type(x).__name__ if isinstance(x, BaseException) else "",
 )

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from pymanip_run.devices import SafeCall
+from pymanip_run.devices import Reconnect, SafeCall
 from pymanip_run.errors import DeviceOpenError, DeviceTimeoutError
 
 
@@ -297,3 +297,35 @@ def test_a_driver_that_ends_the_program_or_its_task_keeps_the_others_from_nothin
     assert "dev: NOT SAFE: off: " in bench.told[2]
     assert bench.rack.closed[0].startswith("dev (NOT SAFE: ")
     assert "not closed: " in bench.rack.closed[0]
+
+
+def test_one_that_ends_the_program_when_it_is_opened_again_keeps_the_others_from_nothing(
+    bench, spec
+):
+    opened = []
+
+    class Goes:
+        def __init__(self):
+            opened.append(self)
+            if len(opened) > 1:
+                raise SystemExit("the driver gives up")
+
+        def read(self):
+            raise ConnectionError("gone")
+
+        def off(self):
+            raise AssertionError
+
+    async def use(sesn):
+        with pytest.raises(ConnectionError):
+            sesn.dev.read()
+
+    supply = Supply()
+    bench.run(
+        use,
+        spec(lambda: supply, "supply", safe=(OFF,)),
+        spec(Goes, reconnect=Reconnect(60, 60), safe=(SafeCall("off"),)),
+    )
+    assert len(opened) == 2
+    assert supply.done == [("output", False, 1), ("close",)]
+    assert bench.rack.closed[0].startswith("dev (NOT SAFE: it is away ")

@@ -9,6 +9,9 @@ import time
 import pytest
 
 from pymanip_run.runtime.interrupts import Interrupts
+from pymanip_run.runtime.stop import StopSignal
+from pymanip_run.runtime.supervise import Supervisor
+from pymanip_run.runtime.tasks import normalise
 
 RUN = """
 import asyncio, logging, signal
@@ -249,6 +252,46 @@ start(task)
     assert run.lines[-1].endswith(" in read; the process ends without it")
 
 
+@pytest.mark.parametrize("pool", ["ThreadPoolExecutor", "ProcessPoolExecutor"])
+def test_a_call_in_a_pool_of_the_user_that_does_not_return_does_not_keep_the_process(child, pool):
+    code = f"""
+import time
+from concurrent.futures import {pool}
+from pymanip_run.runtime import stuck
+stuck.PATIENCE = 0.1
+async def task():
+    global pool
+    pool = {pool}(1)
+    await asyncio.get_running_loop().run_in_executor(pool, say, "in a pool")
+    await asyncio.get_running_loop().run_in_executor(pool, time.sleep, 3600)
+start(task)
+"""
+    with child(RUN + code) as run:
+        run.wait_for("in a pool")
+        run.send(signal.SIGTERM)
+        run.wait_for("first 15")
+        run.send(signal.SIGTERM)
+        assert run.end() == 143
+
+
+def test_runs_leave_no_thread_behind():
+    async def step():
+        await asyncio.to_thread(stop.request)
+
+    async def run():
+        supervisor = Supervisor(stop, force_after_grace=True)
+        await supervisor.run(normalise([step], stop))
+
+    before = threading.active_count()
+    for _ in range(3):
+        stop = StopSignal()
+        asyncio.run(run())
+    deadline = time.monotonic() + 10
+    while threading.active_count() > before:
+        assert time.monotonic() < deadline, threading.enumerate()
+        time.sleep(0.01)
+
+
 def test_threads_of_the_user_are_waited_for_as_ever(child):
     code = """
 import threading, time
@@ -350,6 +393,73 @@ start(stubborn)
         run.send(signum)
         assert run.end() == 128 + signum
     assert run.lines[-1] == "third"
+
+
+STUCK = """
+import ctypes, os
+def stuck():
+    library, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)
+    library.pthread_mutex_lock(mutex)
+    library.pthread_mutex_lock(mutex)
+"""
+
+
+@pytest.mark.parametrize("when", ["from the first on", "since the second"])
+def test_the_third_signal_ends_a_process_that_is_in_a_call_in_c_that_never_returns(child, when):
+    """No handler of Python runs then."""
+    code = (
+        STUCK
+        + """
+async def task():
+    say("stuck")
+    stuck()
+async def deaf():
+    say("begun")
+    try:
+        await asyncio.sleep(3600)
+    finally:
+        say("stuck")
+        stuck()
+logging.basicConfig(level=logging.WARNING)
+"""
+    )
+    from_the_first = when == "from the first on"
+    with child(RUN + code + f"start({'task' if from_the_first else 'deaf'})") as run:
+        run.wait_for("stuck" if from_the_first else "begun")
+        run.send(signal.SIGINT)
+        if not from_the_first:
+            run.wait_for("first 2")
+        time.sleep(0.7)  # so that the next signal is not the same one
+        run.send(signal.SIGINT)
+        time.sleep(0.7)
+        run.send(signal.SIGTERM)
+        assert run.end() == 143
+    assert run.lines[-1] == "third"
+
+
+def test_signals_to_forked_children_are_not_taken_for_those_of_the_run(child):
+    code = """
+import ctypes, os
+async def task():
+    for _ in range(4):
+        if not (pid := os.fork()):
+            say("forked")
+            signal.pause()
+        pids.append(pid)
+    await stop.sleep(3600)
+pids = []
+async def kill():
+    while len(pids) < 4:
+        await asyncio.sleep(0.01)
+    for pid in pids:
+        os.kill(pid, signal.SIGTERM)
+    ctypes.CDLL(None).usleep(900_000)  # no handler would run
+    stop.request("enough")
+start(task, kill())
+"""
+    with child(RUN + code) as run:
+        assert run.end() == 0
+    assert run.lines[-1] == "enough 0"
 
 
 def test_a_third_step_that_fails_ends_the_process_all_the_same(child):

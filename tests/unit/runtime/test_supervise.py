@@ -227,7 +227,10 @@ def test_exits_and_interrupts_propagate_after_the_others_were_stopped(error, cod
     assert "ended the run" in run.stop.reason
 
 
-async def test_a_task_that_is_cancelled_by_itself_just_ends(run, caplog):
+async def test_a_task_that_is_cancelled_by_itself_just_ends_but_not_without_a_word(caplog):
+    told = []
+    run = Run(tell=lambda *event: told.append(event))
+
     async def quitter(run):
         raise asyncio.CancelledError
 
@@ -239,12 +242,36 @@ async def test_a_task_that_is_cancelled_by_itself_just_ends(run, caplog):
 
     await run(quitter, step)
     assert "task 'quitter' was cancelled" in caplog.text
+    text = "was cancelled by something that it awaited, and does not run any more"
+    assert told == [("error", "quitter", text)]
     assert run.state() == "cancelled"
     assert run.stop.reason == "enough"
     assert run.stop.exit_code == 0
 
 
 # Cancelling
+
+
+@pytest.mark.parametrize(
+    ("errors", "code", "words"),
+    [
+        ([ValueError("broken")], 1, "ValueError: broken"),
+        ([ValueError("broken"), StorageError("full")], 4, "ValueError: broken (and 1 more)"),
+        ([ExceptionGroup("inner", [StorageError("full")])], 4, "StorageError: full"),
+    ],
+)
+async def test_a_task_group_fails_like_what_failed_in_it(run, errors, code, words):
+    async def fail(error):
+        raise error
+
+    async def step(run):
+        async with asyncio.TaskGroup() as group:
+            for error in errors:
+                group.create_task(fail(error))
+
+    with pytest.raises(ExceptionGroup):
+        await run(step)
+    assert (run.stop.exit_code, run.stop.reason) == (code, f"task 'step' failed: {words}")
 
 
 async def test_a_run_that_is_cancelled_takes_its_tasks_along(run, caplog):

@@ -323,12 +323,10 @@ async def test_the_point_is_known_inside_its_step_only(sesn):
     async def ask():
         return current_point.get()
 
-    await asyncio.gather(
-        sesn.sweep("ab", step, "one").run(), sesn.sweep("a", step, "two", first=7).run()
-    )
-    await sesn.sweep("a", step, "two", first=8)  # in this very context
+    await asyncio.gather(sesn.sweep("ab", step, "one").run(), sesn.sweep("a", step, "two").run())
+    await sesn.sweep("a", step, "three")  # in this very context
     assert sorted(sesn.values) == [
-        (p, p, p) for p in (("one", 0), ("one", 1), ("two", 7), ("two", 8))
+        (p, p, p) for p in (("one", 0), ("one", 1), ("three", 0), ("two", 0))
     ]
     assert current_point.get() is None
 
@@ -426,13 +424,6 @@ async def test_the_time_left_of_an_unknown_number_of_points_is_unknown(sesn):
     sweep = sesn.sweep(generated(), step)
     await sweep
     assert seen == [None, None, None]
-
-
-async def test_a_resumed_sweep_counts_from_its_first_point(sesn):
-    sweep = sesn.sweep([30, 40], first=3)
-    assert (sweep.done, sweep.total) == (3, 5)
-    await sweep
-    assert (sweep.done, sweep.total, sweep.finished) == (5, 5, True)
 
 
 def test_a_name_leaves_room_for_the_variable_that_holds_the_point(sesn):

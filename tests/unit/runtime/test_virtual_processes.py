@@ -1,7 +1,9 @@
 """Sub-processes under a virtual clock."""
 
 import asyncio
+import subprocess
 import sys
+from functools import partial
 
 import pytest
 from helpers_virtual import HOUR, kinds, run
@@ -91,3 +93,18 @@ def test_a_process_that_hangs_is_given_up(monkeypatch):
     _, elapsed, loop = run(main)
     assert elapsed == pytest.approx(HOUR, abs=60)
     assert sys.executable in loop.costs[0].place
+
+
+@pytest.mark.parametrize("where", ["loop", "thread"])
+def test_a_process_that_is_looked_at_again_and_again_takes_real_time_only(where):
+    """``subprocess.run(timeout=…)`` calls `time.sleep` until it has ended: hours would pass."""
+
+    async def main():
+        run = partial(subprocess.run, ["sleep", "0.1"], check=True, timeout=30)
+        await (asyncio.to_thread(run) if where == "thread" else as_it_is(run))
+
+    async def as_it_is(run):
+        run()
+
+    _, elapsed, _ = run(main)
+    assert elapsed < 60

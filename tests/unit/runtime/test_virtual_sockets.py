@@ -9,6 +9,7 @@ import threading
 from contextlib import asynccontextmanager, suppress
 from time import sleep as real_sleep
 
+import aiohttp
 import pytest
 from helpers_virtual import HOUR, kinds, process_server, run, thread_server
 
@@ -409,3 +410,23 @@ def test_a_descriptor_that_is_used_again_owes_nothing():
         _, elapsed, loop = run(main)
     assert elapsed == pytest.approx(HOUR, abs=5)
     assert "answer" not in kinds(loop)
+
+
+def test_the_body_of_an_http_answer_is_waited_for_like_its_head():
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"
+
+    async def main():
+        timeout = aiohttp.ClientTimeout(total=60)
+        async with aiohttp.ClientSession(timeout=timeout) as http:
+            answers = []
+            for _ in range(3):
+                async with http.get("http://{}:{}/".format(*address)) as answer:
+                    answers.append(await answer.text())
+                await asyncio.sleep(HOUR)
+            return answers
+
+    with thread_server(head, b"21", b".5") as address:
+        answers, elapsed, loop = run(main)
+    assert answers == ["21.5"] * 3
+    assert elapsed == pytest.approx(3 * HOUR, abs=1)
+    assert "answer" in kinds(loop)
