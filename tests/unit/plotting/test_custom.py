@@ -1,0 +1,137 @@
+"""Figures that a script draws itself."""
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+from pymanip_run import AsyncSession
+from pymanip_run.errors import UsageError
+from pymanip_run.plotting.custom import figures_of, keep_alive
+
+
+class Canvas:
+    """As the canvas of a toolkit: it acts when it is asked to."""
+
+    required_interactive_framework = "tk"
+
+    def __init__(self, dies_at=None):
+        self.flushed = self.drawn = 0
+        self._dies_at = dies_at
+        self.fifth = asyncio.Event()
+
+    def mpl_connect(self, name, callback):
+        assert name == "close_event"
+        self.close = lambda: callback(SimpleNamespace(canvas=self))
+        self.connected = 5
+        return 5
+
+    def mpl_disconnect(self, number):
+        assert number == self.connected
+        self.connected = None
+
+    def draw_idle(self):
+        self.drawn += 1
+
+    def flush_events(self):
+        self.flushed += 1
+        if self.flushed == 5:
+            self.fifth.set()
+        if self.flushed == self._dies_at:
+            raise RuntimeError("application has been destroyed")
+
+
+class Figure:
+    def __init__(self, **options):
+        self.canvas = Canvas(**options)
+        self.canvas.figure = self
+        self.stale = True
+
+
+def test_one_figure_or_several_are_taken():
+    one, two = Figure(), Figure()
+    assert figures_of(None) == ()
+    assert figures_of(one) == (one,)
+    assert figures_of([one, two]) == (one, two)
+
+
+@pytest.mark.parametrize("given", [5, "figure", [Figure(), 5]])
+def test_something_else_is_refused_before_anything_runs(given):
+    with pytest.raises(UsageError, match="figures of matplotlib"):
+        figures_of(given)
+    began = []
+
+    async def task():
+        began.append(1)
+
+    with AsyncSession(verbose=False) as sesn, pytest.raises(UsageError, match="custom_figures"):
+        sesn.run(task, custom_figures=given, server_port=None)
+    assert not began
+
+
+async def test_windows_act_while_tasks_run_and_are_drawn_now_and_then():
+    figure, other = Figure(), Figure()
+    other.canvas.required_interactive_framework = None
+    job = asyncio.create_task(keep_alive([figure, other], lambda _: None))
+    await figure.canvas.fifth.wait()
+    job.cancel()
+    assert figure.canvas.drawn == 1
+    assert other.canvas.flushed == 0
+    with pytest.raises(asyncio.CancelledError):
+        await job
+
+
+async def test_a_window_that_is_gone_is_told_and_left_alone():
+    told = []
+    gone, there = Figure(dies_at=2), Figure()
+    job = asyncio.create_task(keep_alive([gone, there], told.append))
+    await there.canvas.fifth.wait()
+    job.cancel()
+    assert gone.canvas.flushed == 2
+    assert told == ["a window of custom_figures is gone: application has been destroyed"]
+    with pytest.raises(asyncio.CancelledError):
+        await job
+
+
+async def test_a_window_that_its_user_closes_is_told_once():
+    told = []
+    gone, there = Figure(), Figure()
+    job = asyncio.create_task(keep_alive([gone, there], told.append))
+    await gone.canvas.fifth.wait()
+    gone.canvas.close()
+    gone.canvas.close()
+    before = gone.canvas.flushed
+    there.canvas.fifth.clear()
+    there.canvas.flushed = 0
+    await there.canvas.fifth.wait()
+    job.cancel()
+    assert gone.canvas.flushed == before
+    assert told == ["a window of custom_figures was closed"]
+    with pytest.raises(asyncio.CancelledError):
+        await job
+    assert there.canvas.connected is None
+
+
+def test_a_run_keeps_them_alive_and_tells_what_happened_as_an_event():
+    figure = Figure(dies_at=3)
+    with AsyncSession(verbose=False) as sesn:
+
+        async def task(sesn):
+            if figure.canvas.flushed >= 3:
+                sesn.ask_exit()
+            await sesn.sleep(0.01)
+
+        sesn.run(task, custom_figures=figure, server_port=None)
+        assert [e.kind for e in sesn.events() if e.source == "plots"] == ["plot"]
+
+
+def test_offscreen_they_are_left_alone():
+    figure = Figure()
+    with AsyncSession(verbose=False) as sesn:
+
+        async def task(sesn):
+            await sesn.sleep(0.15)
+            sesn.ask_exit()
+
+        sesn.run(task, custom_figures=[figure], offscreen_figures=True, server_port=None)
+    assert figure.canvas.flushed == 0
