@@ -98,7 +98,7 @@ def _observer(host: str, port: int | None, token: str | None, *, ask: bool) -> R
         if error.status != 401 or token or given.token or not sys.stdin.isatty():
             raise
         say(str(error))
-        typed = typer.prompt("token", hide_input=False, err=True).strip()
+        typed = _typed_token()
         observer = RemoteObserver(host, port or access.DEFAULT_PORT, typed)
         observer.info()
     if kept := typed or token or given.token:
@@ -107,6 +107,20 @@ def _observer(host: str, port: int | None, token: str | None, *, ask: bool) -> R
         except (OSError, RuntimeError) as error:
             say(f"warning: the token could not be kept: {error}")
     return observer
+
+
+def _typed_token() -> str:
+    """Ask for the token on standard error: standard output is for data alone."""
+    import sys
+
+    sys.stderr.write("token: ")
+    sys.stderr.flush()
+    typed = sys.stdin.readline().strip()
+    if not typed:
+        raise UsageError(
+            "no token was typed; on the computer of the run, as its user:\n  pymanip-run token"
+        )
+    return typed
 
 
 def _control(observer: RemoteObserver, note: str | None, changes: list[str], *, stop: bool) -> None:

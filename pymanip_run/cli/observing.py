@@ -14,7 +14,7 @@ from pymanip_run.core.feed import Feed
 from pymanip_run.errors import RemoteError, UsageError
 from pymanip_run.livetable import Display, Options, choose_mode
 from pymanip_run.livetable.state import AlarmState, SweepProgress, TaskProgress
-from pymanip_run.observe import RefusedError
+from pymanip_run.observe import RefusedError, entries_of
 from pymanip_run.records import Entry, Event
 from pymanip_run.units import format_duration
 
@@ -27,6 +27,8 @@ __all__ = ["print_once", "record_into", "show_live"]
 
 POLL = 0.5
 RETRY = 2.0
+#: The status of a server that has too much to do at the moment.
+BUSY = 503
 
 
 def print_once(observer: RemoteObserver, *, as_json: bool) -> None:
@@ -64,37 +66,45 @@ class Following:
         self.over: str | None = None
 
     def items(self) -> Iterator[Entry | Event]:
-        """Yield what is new, for ever; an error of the connection is said and tried again."""
+        """Yield what is new, until the run ends; an error of the connection is said and tried again."""
         while self.over is None:
             try:
                 yield from self._new()
+            except RemoteError as error:
+                if isinstance(error, RefusedError) and error.status != BUSY:
+                    raise
+                self._cut_off(error)
+            else:
                 if self.lost:
                     self.lost = False
                     say("the connection is there again; nothing was missed")
-                how = self.observer.state(POLL)
-            except RefusedError:
-                raise
-            except RemoteError as error:
-                if not self.lost:
-                    self.lost = True
-                    say(f"connection lost: {error}\ntrying again; Ctrl-C ends it")
-                SYSTEM.pause(RETRY)
-            else:
-                self.over = str(how["reason"]) if how["state"] == "finished" else None
+
+    def _cut_off(self, error: RemoteError) -> None:
+        if self.over is not None:
+            say(f"the run has ended, and not all of it could be read: {error}")
+            return
+        if not self.lost:
+            self.lost = True
+            say(f"connection lost: {error}\ntrying again; Ctrl-C ends it")
+        SYSTEM.pause(RETRY)
 
     def _new(self) -> Iterator[Entry | Event]:
-        more = True
-        while more:
-            entries, cursor, more = self.observer.page_after(self._cursor)
-            for entry in entries:
-                yield as_entry(entry)
-            self._cursor = cursor
-        self.shown = self.observer.snapshot()
-        for one in self.shown["events"]:
-            event = Event(as_ns(one["t"]), one["kind"], one["source"], one["text"])
+        how = self.observer.state(0.0 if self.lost else POLL, self._cursor)
+        if how["state"] == "finished":
+            self.over = str(how["reason"])
+        events = [Event(as_ns(e["t"]), e["kind"], e["source"], e["text"]) for e in how["events"]]
+        for event in events:
             if event.ns > self._event_ns:
                 self._event_ns = event.ns
                 yield event
+        entries, self._cursor, more = list(entries_of(how)), how["next"], how["more"]
+        while entries:
+            yield from map(as_entry, entries)
+            entries = []
+            if more:
+                entries, self._cursor, more = self.observer.page_after(self._cursor)
+        if self.over is None:
+            self.shown = self.observer.snapshot()
 
 
 def as_entry(entry: RemoteEntry) -> Entry:
@@ -110,13 +120,13 @@ class RemoteRun:
 
     safety = "elsewhere"
     file_size: int | None = None
-    path: str | None = None
 
     def __init__(self, following: Following) -> None:
         self._following = following
         shown = following.shown
         self.name: str = shown["session"] or following.observer.host
         self.title: str = shown["title"]
+        self.path: str | None = shown["file"]
         self.started: float = shown["started"] or shown["now"]
         self.duration: float | None = shown["duration"]
         self.address: str | None = following.observer.url

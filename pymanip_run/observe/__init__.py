@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import socket
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import quote
 
 from pymanip_run import access
-from pymanip_run.clock import SYSTEM, as_ns
+from pymanip_run.clock import as_ns
+from pymanip_run.core.conversions import Drawn
 from pymanip_run.core.view import SessionView
-from pymanip_run.errors import PymanipError, UsageError
+from pymanip_run.errors import PymanipError, RemoteError, UsageError
 from pymanip_run.observe.connection import Connection, RefusedError, UnreachableError
 from pymanip_run.observe.store import API, RemoteStore, finite_again
 from pymanip_run.records import Event
@@ -32,7 +33,7 @@ class RemoteEntry(NamedTuple):
     values: dict[str, float]
 
 
-class RemoteObserver(SessionView):
+class RemoteObserver(Drawn, SessionView):
     """A session that runs elsewhere: reads it, records what it logs, writes notes into it.
 
     All reads of a session are there, and show its present state.
@@ -115,11 +116,17 @@ class RemoteObserver(SessionView):
         found: dict[str, Any] = self._store.get("snapshot")
         return found
 
-    def state(self, wait: float = 0.0) -> dict[str, Any]:
-        """Return whether the run goes on: at its end at once, else after `wait` seconds."""
+    def state(self, wait: float = 0.0, after: str | None = None) -> dict[str, Any]:
+        """Return whether the run goes on: at its end at once, else after `wait` seconds.
+
+        With a cursor the answer has what came after it, too: of the last moments of a run nothing
+        could be asked later.
+        """
         # Never so long that the answer would come too late.
-        seconds = max(0.0, min(wait, self._timeout / 2))
-        found: dict[str, Any] = self._store.get("state", {"wait": seconds})
+        query: dict[str, Any] = {"wait": max(0.0, min(wait, self._timeout / 2))}
+        if after is not None:
+            query["after"] = after
+        found: dict[str, Any] = self._store.get("state", query)
         return found
 
     def get_last_values(self) -> dict[str, float]:
@@ -184,11 +191,14 @@ class RemoteObserver(SessionView):
         self.start_recording()
         try:
             yield data
-        finally:
-            data.update(self.stop_recording(reduce_time, force_reduce_time))
+        except BaseException:
+            with suppress(RemoteError):  # what ended the context is said, and nothing in its place
+                data.update(self.stop_recording(reduce_time, force_reduce_time))
+            raise
+        data.update(self.stop_recording(reduce_time, force_reduce_time))
 
     def follow(self, poll: float = POLL_SECONDS) -> Iterator[RemoteEntry]:
-        """Yield each entry that is logged from now on, until the server is gone.
+        """Return an iterator of the entries that are logged from now on, until the run ends.
 
         Parameters
         ----------
@@ -198,15 +208,20 @@ class RemoteObserver(SessionView):
         Raises
         ------
         RemoteError
-            If the server does not answer any more.
+            If the server does not answer, or not any more.
         """
-        cursor = self.snapshot()["next"]
+        return self._followed(self.snapshot()["next"], poll)
+
+    def _followed(self, cursor: str, poll: float) -> Iterator[RemoteEntry]:
         while True:
-            page = self._store.get("data", {"after": cursor})
+            page = how = self.state(poll, cursor)
             yield from entries_of(page)
+            while page["more"]:
+                page = self._store.get("data", {"after": page["next"]})
+                yield from entries_of(page)
+            if how["state"] == "finished":
+                return
             cursor = page["next"]
-            if not page["more"]:
-                SYSTEM.pause(poll)
 
     def page_after(self, cursor: str) -> tuple[list[RemoteEntry], str, bool]:
         """Return the entries after a cursor, the next cursor, and whether there are more already."""

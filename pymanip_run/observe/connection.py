@@ -193,7 +193,7 @@ class Connection:
         kind, why, hint = "lost", str(error) or type(error).__name__, "is the run still going on?"
         if isinstance(error, ssl.SSLError):
             kind, why = "unknown", f"no encrypted connection ({error.reason or error})"
-            hint = "is its certificate known here, and is it https at all?"
+            hint = "is its certificate known here (SSL_CERT_FILE=cert.pem), and is it https at all?"
         elif isinstance(error, ConnectionRefusedError):
             kind, why = "refused", "nobody listens there"
             hint = (

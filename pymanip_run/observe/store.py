@@ -10,6 +10,7 @@ from urllib.parse import quote
 import numpy as np
 
 from pymanip_run.clock import as_ns
+from pymanip_run.errors import UsageError
 from pymanip_run.observe.connection import RefusedError
 from pymanip_run.records import (
     DatasetInfo,
@@ -20,6 +21,7 @@ from pymanip_run.records import (
     Run,
     SessionInfo,
     Statistics,
+    SweepPoint,
     VariableInfo,
     Window,
 )
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["RemoteStore", "finite_again"]
 
 API = "/api/v1"
+#: Of the values of a variable, the server gives at most so many from the end; more are cut out of all.
+MAX_TAIL = 100_000
 WORDS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
@@ -83,7 +87,9 @@ class RemoteStore:
             query["since"] = repr(window.since)
         if window.until is not None and window.until < math.inf:
             query["until"] = repr(window.until)
-        if window.tail is not None:
+        if window.tail == 0:
+            return np.empty(0), np.empty(0)
+        if window.tail is not None and window.tail <= MAX_TAIL:
             query["tail"] = window.tail
         parts: list[tuple[list[float], list[float]]] = []
         count = 0
@@ -102,12 +108,19 @@ class RemoteStore:
             query["after"] = page["next"]
         times = np.concatenate([np.array(t, np.float64) for t, _ in parts])
         values = np.concatenate([np.array(v, np.float64) for _, v in parts])
+        if window.tail is not None:
+            times, values = times[-window.tail :], values[-window.tail :]
         return times[: window.head], values[: window.head]
 
     def parameters(self) -> dict[str, Parameter]:
         """Return all parameters."""
         found = self.get("parameters")["parameters"]
-        return {name: Parameter(p["value"], as_ns(p["t"]), p["unit"]) for name, p in found.items()}
+        return {
+            name: Parameter(
+                WORDS[p["nonfinite"]] if "nonfinite" in p else p["value"], as_ns(p["t"]), p["unit"]
+            )
+            for name, p in found.items()
+        }
 
     def metadata(self) -> dict[str, Any]:
         """Return all metadata."""
@@ -148,11 +161,25 @@ class RemoteStore:
 
     def runs(self) -> list[Run]:
         """Return all runs, the earliest first."""
-        keys = ("index", "start", "stop", "exit_code", "exit_reason", "host", "user")
+        keys = (
+            "index", "start", "stop", "exit_code", "exit_reason", "host", "user", "pid", "boot_id",
+            "config_sha256", "texts",
+        )  # fmt: skip
         found = self.get("runs")["runs"]
         return [
-            Run(**{k: run[k] for k in keys} | {"start": _number(run["start"])}) for run in found
+            Run(**{k: run[k] for k in keys if k in run} | {"start": _number(run["start"])})
+            for run in found
         ]
+
+    def sweep_points(self, run: int) -> list[SweepPoint]:
+        """Refuse: the points of sweeps are needed where the file is.
+
+        Raises
+        ------
+        UsageError
+            Always.
+        """
+        raise UsageError(f"the points of the sweeps of run {run} are read from the session file")
 
     def close(self) -> None:
         """Hang up."""
@@ -170,8 +197,8 @@ def finite_again(page: dict[str, Any], name: str) -> tuple[list[float], list[flo
     return series["t"], values
 
 
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
+def _number(value: float | None, word: str | None = None) -> float:
+    return WORDS.get(word or "", math.nan) if value is None else float(value)
 
 
 def _description(found: dict[str, Any]) -> Description:
@@ -182,9 +209,12 @@ def _statistics(found: dict[str, Any]) -> Statistics:
     if not found["n"]:
         return Statistics()
     (first_time, first_value), (last_time, last_value) = found["first"], found["last"]
+    words = dict(found.get("nonfinite", ()))
     return Statistics(
         n=found["n"],
-        first_time=_number(first_time), first_value=_number(first_value),
-        last_time=_number(last_time), last_value=_number(last_value),
+        nonfinite=found.get("bad", 0),
+        first_time=_number(first_time), first_value=_number(first_value, words.get("first")),
+        last_time=_number(last_time), last_value=_number(last_value, words.get("last")),
         min=_number(found["min"]), max=_number(found["max"]), mean=_number(found["mean"]),
+        m2=_number(found.get("m2")), longest_gap=_number(found.get("gap")),
     )  # fmt: skip

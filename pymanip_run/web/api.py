@@ -14,7 +14,7 @@ from pymanip_run.records.plain import plain
 from pymanip_run.runtime.threads import Worker, call_in
 from pymanip_run.web import summary
 from pymanip_run.web.bodies import Body
-from pymanip_run.web.encode import dumps
+from pymanip_run.web.encode import dumps, dumps_slowly, is_long
 from pymanip_run.web.failures import Refusal
 from pymanip_run.web.guard import ROLE
 from pymanip_run.web.history import (
@@ -36,12 +36,16 @@ from pymanip_run.web.recent import Recent
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from pymanip_run.records import Event
+    from pymanip_run.web.recent import Stretch
     from pymanip_run.web.settings import Watched
 
 __all__ = ["Api", "json_answer"]
 
 #: Smaller answers are not worth compressing.
 PACKED_BYTES = 4096
+#: Entries that are put together at once; more are in a thread.
+SHORT = 200
 #: Histories that wait to be read.
 WAITING_READS = 64
 #: Clients that wait for the end of the run, and seconds that they may.
@@ -68,6 +72,7 @@ class Api:
         self.recent = Recent(watched)
         self.knowledge = Knowledge(watched.histories)
         self._reader = Worker("dashboard: histories")
+        self._writer = Worker("dashboard: answers")
         self._reads = 0
         self._waiting = 0
         self._over = asyncio.Event()
@@ -106,7 +111,8 @@ class Api:
     def close(self) -> None:
         """Read no more."""
         self.knowledge.close()
-        self._reader.shutdown(wait=False, cancel_futures=True)
+        for worker in (self._reader, self._writer):
+            worker.shutdown(wait=False, cancel_futures=True)
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes."""
@@ -143,10 +149,9 @@ class Api:
     def _part(
         self, name: str, of: Callable[[Known], Any]
     ) -> Callable[[web.Request], Awaitable[web.Response]]:
-        async def part(_: web.Request) -> web.Response:
-            known = await self.known(fresh=True)
-            content = of(known)
-            return json_answer(dumps(plain(content if name == "info" else {name: content})))
+        async def part(request: web.Request) -> web.Response:
+            content = of(await self.known(fresh=True))
+            return await self.answer(request, plain(content if name == "info" else {name: content}))
 
         return part
 
@@ -157,7 +162,14 @@ class Api:
         return json_answer(self._snapshots[ROLE.get() == "control"].get(version))
 
     async def state(self, request: web.Request) -> web.Response:
-        """Answer with the state of the run: when it ends, at the latest after `wait` seconds."""
+        """Answer with the state of the run: when it ends, at the latest after `wait` seconds.
+
+        With a cursor it brings along what came after that: the last that a run recorded is told with its end.
+        """
+        after = request.query.get("after")
+        if after is not None:
+            await self.known()
+            read_cursor(after, self.uuid)
         wait = min(MAX_WAIT, max(0.0, one_float(request, "wait", 0.0)))
         if wait and self.ended is None:
             self._waiting += 1
@@ -170,8 +182,23 @@ class Api:
             finally:
                 self._waiting -= 1
         how = summary.progress(self.watched)
-        content = {key: how.get(key) for key in ("state", "reason", "exit_code")}
-        return json_answer(dumps(self.ended or content))
+        content = self.ended or {key: how.get(key) for key in ("state", "reason", "exit_code")}
+        if after is not None:
+            content = {**content, **await self._all_newer(after)}
+        return await self.answer(request, content)
+
+    async def _all_newer(self, after: str) -> dict[str, Any]:
+        """Return the series and events after a cursor."""
+        cursor = read_cursor(after, self.uuid)
+        known = await self.known(fresh=not self.recent.reaches(cursor))
+        content = await self._newer(after, Asked(()))
+        events = self.events_within(known, cursor, read_cursor(content["next"], self.uuid))
+        return {**content, "events": summary.events(events)}
+
+    def events_within(self, known: Known, after: int, until: int) -> list[Event]:
+        """Return the events later than a cursor, up to another one."""
+        merged = summary.merged_events(known.events, self.recent.events)
+        return [one for one in merged if after < cursor_of(one.ns) <= until]
 
     def _snapshot(self, control: bool) -> bytes:
         assert self._known is not None  # noqa: S101 - it is made with it
@@ -205,7 +232,7 @@ class Api:
         merged = summary.merged_events(known.events, self.recent.events)
         later = [one for one in merged if one.time > after]
         last = later[-1].time if later else (after if math.isfinite(after) else 0.0)
-        return json_answer(dumps({"events": summary.events(later), "next": last}))
+        return await self.answer(request, {"events": summary.events(later), "next": last})
 
     # -- series ---------------------------------------------------------------------------------
 
@@ -219,7 +246,7 @@ class Api:
                 raise Refusal(
                     400, "bad_value", "a cursor goes with raw values", "leave agg or after out"
                 )
-            return json_answer(dumps(await self._newer(after, wanted)))
+            return await self.answer(request, await self._newer(after, wanted))
         there = self.watched.view.logged_last_values()
         names = known_names(wanted.names, await self._all_names(wanted.names, set(there)))
         wanted = wanted._replace(names=names)
@@ -233,16 +260,25 @@ class Api:
             wanted = wanted._replace(until=min(wanted.until, seconds(position)))
             content = await self.in_thread(decimated, self.watched.histories, wanted)
             content |= {"next": self.cursor(position), "more": False}
-            return await self._packed(request, dumps(content))
-        return json_answer(dumps(content))
+        return await self.answer(request, content)
 
-    async def _packed(self, request: web.Request, body: bytes) -> web.Response:
-        """Return an answer that is compressed, in a thread, where that is worth it and understood."""
+    async def answer(self, request: web.Request, content: Any) -> web.Response:
+        """Return an answer; a long one is written, and compressed where that is understood, in a thread."""
+        body = await self.text(content)
         if len(body) < PACKED_BYTES or "gzip" not in request.headers.get("Accept-Encoding", ""):
             return json_answer(body)
-        answer = json_answer(await self.in_thread(gzip.compress, body, 5))
+        answer = json_answer(await self.written(gzip.compress, body, 5))
         answer.headers.update({"Content-Encoding": "gzip", "Vary": "Accept-Encoding"})
         return answer
+
+    async def text(self, content: Any) -> bytes:
+        """Return JSON; what is long is written in a thread."""
+        return await self.written(dumps_slowly, content) if is_long(content) else dumps(content)
+
+    async def written(self, function: Callable[..., bytes], *args: Any) -> bytes:
+        """Make an answer in the thread for it, which does not wait for histories that others read."""
+        made: bytes = await call_in(self._writer, function, *args)
+        return made
 
     async def _all_names(self, names: tuple[str, ...], public: set[str]) -> set[str]:
         """Return the names that may be asked for; internal ones too, by name."""
@@ -257,8 +293,15 @@ class Api:
         stretch = self.recent.since(cursor, PAGE)
         if stretch is None or wanted.until < math.inf:
             return await self._page(wanted, seconds(cursor), max(cursor, self.position()))
-        content = from_memory(stretch, wanted.names)
+        content = await self.in_memory(stretch, wanted.names)
         return content | {"next": self.cursor(stretch.until), "more": stretch.more}
+
+    async def in_memory(self, stretch: Stretch, names: tuple[str, ...] = ()) -> dict[str, Any]:
+        """Return the series of what was recorded lately, much of it put together in a thread."""
+        if len(stretch.entries) < SHORT:
+            return from_memory(stretch, names)
+        content: dict[str, Any] = await call_in(self._writer, from_memory, stretch, names)
+        return content
 
     async def _page(self, wanted: Asked, since: float, position: int) -> dict[str, Any]:
         """Return a page of raw values up to a position (µs), of which nothing is under way."""

@@ -19,7 +19,7 @@ from pymanip_run.errors import NotFoundError
 from pymanip_run.records.plain import plain
 from pymanip_run.runtime.threads import Worker, call_in
 from pymanip_run.web.api import json_answer
-from pymanip_run.web.encode import dumps, numbers
+from pymanip_run.web.encode import dumps, dumps_slowly, numbers
 from pymanip_run.web.failures import Refusal
 from pymanip_run.web.pictures import as_npy, as_png, thinned
 from pymanip_run.web.queries import known_names, one_float
@@ -266,7 +266,7 @@ def _as_json(value: Any, time: float, size: int) -> bytes:
         content["value"] = plain({"real": array.real.tolist(), "imag": array.imag.tolist()})
     else:
         content["value"] = array.astype(str).tolist()
-    return dumps(content)
+    return dumps_slowly(content)
 
 
 def _nested(flat: list[Any], shape: tuple[int, ...]) -> Any:

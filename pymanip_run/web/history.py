@@ -13,7 +13,7 @@ import numpy as np
 
 from pymanip_run.clock import SYSTEM
 from pymanip_run.core.decimate import Decimator
-from pymanip_run.web.encode import nonfinite_word, numbers
+from pymanip_run.web.encode import flags, nonfinite_word
 from pymanip_run.web.failures import Refusal
 from pymanip_run.web.recent import micros
 
@@ -91,7 +91,7 @@ def from_memory(stretch: Stretch, names: tuple[str, ...]) -> dict[str, Any]:
     """Return the series of what was recorded lately."""
     wanted = set(names)
     series: dict[str, tuple[list[float], list[float | None]]] = {}
-    flags: dict[str, list[list[Any]]] = {}
+    flagged: dict[str, list[list[Any]]] = {}
     for entry in stretch.entries:
         time = entry.time
         for name, value in zip(entry.names, entry.values, strict=True):
@@ -100,47 +100,36 @@ def from_memory(stretch: Stretch, names: tuple[str, ...]) -> dict[str, Any]:
             times, values = series.setdefault(name, ([], []))
             times.append(time)
             if not math.isfinite(value):
-                flags.setdefault(name, []).append([len(values), nonfinite_word(value)])
+                flagged.setdefault(name, []).append([len(values), nonfinite_word(value)])
                 values.append(None)
             else:
                 values.append(value)
     content = {name: {"t": t, "v": v} for name, (t, v) in series.items()}
-    return {"series": content, "nonfinite": flags}
+    return {"series": content, "nonfinite": flagged}
 
 
 def decimated(view: SessionView, asked: Asked) -> dict[str, Any]:
     """Return envelopes or means of variables. Reads block by block; call it in a thread."""
     series: dict[str, Any] = {}
-    flags: dict[str, Any] = {}
+    flagged: dict[str, Any] = {}
     for name in asked.names:
-        decimator = Decimator(asked.points, _expected(view, name, asked))
+        known = view.variables().get(name)
+        expected = known.statistics.expected(asked.since, asked.until) if known else 0
+        decimator = Decimator(asked.points, expected)
         for times, values in _blocks(view, name, asked.since, asked.until):
             decimator.add(times, values)
         if asked.agg == "mean":
             mean = decimator.means()
-            listed, flagged = numbers(mean.values)
-            series[name] = {"t": mean.timestamps.tolist(), "v": listed}
+            series[name] = {"t": mean.timestamps, "v": mean.values}
+            found = flags(mean.values)
         else:
-            low, high = decimator.envelope()[1:]
-            listed, flagged = numbers(low)
-            tops, flagged_tops = numbers(high)
-            times = decimator.envelope().timestamps
-            series[name] = {"t": times.tolist(), "min": listed, "max": tops}
-            flagged += [flag for flag in flagged_tops if flag not in flagged]
-        if flagged:
-            flags[name] = sorted(flagged)
-    return {"series": series, "nonfinite": flags}
-
-
-def _expected(view: SessionView, name: str, asked: Asked) -> int:
-    """Return about how many values there are within the limits, as if they came at a steady rate."""
-    known = view.variables().get(name)
-    if known is None or not known.statistics.n:
-        return 0
-    first, last = known.statistics.first_time, known.statistics.last_time
-    inside = min(last, asked.until) - max(first, asked.since)
-    share = 1.0 if last <= first else min(1.0, max(0.0, inside / (last - first)))
-    return int(known.statistics.n * share)
+            times, low, high = decimator.envelope()
+            series[name] = {"t": times, "min": low, "max": high}
+            found = flags(low)
+            found = sorted(found + [flag for flag in flags(high) if flag not in found])
+        if found:
+            flagged[name] = found
+    return {"series": series, "nonfinite": flagged}
 
 
 def _blocks(
@@ -178,21 +167,20 @@ def raw_page(
     count = max(LEAST, 2 * limit // max(1, len(names))) + 1
     parts = {name: _read(view, name, since, until, count) for name in names}
     end = _end_of_page([times for times, _ in parts.values()], count, limit)
-    series, flags = {}, {}
+    series, flagged = {}, {}
     for name, (times, values) in parts.items():
         kept = len(times) if end is None else int(np.searchsorted(times, end, "right"))
         if not kept:
             continue
-        listed, flagged = numbers(values[:kept])
-        series[name] = {"t": times[:kept].tolist(), "v": listed}
-        if flagged:
-            flags[name] = flagged
-    return {"series": series, "nonfinite": flags}, None if end is None else round(end * 1e6)
+        series[name] = {"t": times[:kept], "v": values[:kept]}
+        if found := flags(values[:kept]):
+            flagged[name] = found
+    return {"series": series, "nonfinite": flagged}, None if end is None else round(end * 1e6)
 
 
 def last_values(view: SessionView, asked: Asked) -> dict[str, Any]:
     """Return the last values of variables, at most a page of them."""
-    series, flags = {}, {}
+    series, flagged = {}, {}
     left = PAGE
     for name in asked.names:
         part = view.logged_variable(name).between(asked.since, asked.until)
@@ -200,11 +188,10 @@ def last_values(view: SessionView, asked: Asked) -> dict[str, Any]:
         left -= len(times)
         if not len(times):
             continue
-        listed, flagged = numbers(values)
-        series[name] = {"t": times.tolist(), "v": listed}
-        if flagged:
-            flags[name] = flagged
-    return {"series": series, "nonfinite": flags}
+        series[name] = {"t": times, "v": values}
+        if found := flags(values):
+            flagged[name] = found
+    return {"series": series, "nonfinite": flagged}
 
 
 def _end_of_page(columns: list[FloatArray], count: int, limit: int) -> float | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import WSMsgType, web
@@ -15,9 +16,8 @@ from aiohttp import WSMsgType, web
 from pymanip_run.clock import SYSTEM
 from pymanip_run.records.plain import plain
 from pymanip_run.web import summary
-from pymanip_run.web.encode import dumps
 from pymanip_run.web.failures import Refusal
-from pymanip_run.web.history import PAGE, Asked, from_memory, read_cursor
+from pymanip_run.web.history import PAGE, Asked, read_cursor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 #: Between two messages: at most ten a second.
 PACE = 0.1
+#: Between two looks at a session that is not being recorded here.
+SAVED_PACE = 2.0
 STATE_SECONDS = 5.0
 TASK_SECONDS = 2.0
 HEARTBEAT = 20.0
@@ -98,38 +100,42 @@ class Live:
         """Yield messages as they become due."""
         api, changes = self._api, self._tokens.changes
         how = summary.progress(api.watched)
-        yield self._message("hello", cursor, {"title": api.watched.title, **_state(how, api)})
+        hello = {"title": api.watched.title, **_state(how, api)}
+        yield await self._message("hello", cursor, plain(hello))
         seen = _Seen(how)
         while self._tokens.changes == changes:
-            if api.is_over:
+            is_over, before = api.is_over, cursor
+            items, cursor = await self._new(before)
+            for number, (kind, content) in enumerate(items, 1):
+                reached = cursor if number == len(items) else before
+                yield await self._message(kind, reached, content)
+            if is_over and cursor == before:  # what was recorded before the end has been told
                 if api.ended is not None:
-                    yield self._message("state", cursor, api.ended)
+                    yield await self._message("state", cursor, api.ended)
                 return
-            async for kind, content, reached in self._new(cursor):
-                cursor = reached
-                yield self._message(kind, cursor, content)
             for kind, content in seen.changes(summary.progress(api.watched), api):
-                yield self._message(kind, cursor, content)
-            await self._api.pause(PACE)
+                yield await self._message(kind, cursor, plain(content))
+            await self._api.pause(PACE if api.watched.feed is not None else SAVED_PACE)
 
-    async def _new(self, cursor: int) -> AsyncIterator[tuple[str, dict[str, Any], int]]:
-        """Yield what was recorded after a cursor, and how far it goes."""
-        self._api.recent.asked()
-        stretch = self._api.recent.since(cursor, PAGE)
+    async def _new(self, cursor: int) -> tuple[list[tuple[str, dict[str, Any]]], int]:
+        """Return what was recorded after a cursor, and how far it goes."""
+        api = self._api
+        api.recent.asked()
+        stretch = api.recent.since(cursor, PAGE)
         if stretch is None:
-            page, reached = await self._api.page_after(Asked(()), cursor)
-            if page["series"]:
-                yield "entry", {**_last(page["series"]), **page}, reached
-            return
-        for event in stretch.events:
-            yield "event", summary.event(event), cursor
-        if stretch.entries:
-            content = from_memory(stretch, ())
-            if content["series"]:
-                yield "entry", {**_last(content["series"]), **content}, stretch.until
+            content, reached = await api.page_after(Asked(()), cursor)
+            known = await api.known(fresh=True)
+            events = api.events_within(known, cursor, reached)
+        else:
+            content, reached = await api.in_memory(stretch), stretch.until
+            events = stretch.events
+        items = [("event", summary.event(event)) for event in events]
+        if content["series"]:
+            items.append(("entry", {**_last(content["series"]), **content}))
+        return items, reached
 
-    def _message(self, kind: str, cursor: int, content: dict[str, Any]) -> bytes:
-        return dumps(plain({"type": kind, "next": self._api.cursor(cursor), **content}))
+    async def _message(self, kind: str, cursor: int, content: dict[str, Any]) -> bytes:
+        return await self._api.text({"type": kind, "next": self._api.cursor(cursor), **content})
 
 
 class _Seen:
@@ -177,8 +183,12 @@ def _last(series: dict[str, Any]) -> dict[str, Any]:
     """Return the last values at a glance: `series` beside it has them all."""
     return {
         "t": max(one["t"][-1] for one in series.values()),
-        "values": {name: one["v"][-1] for name, one in series.items()},
+        "values": {name: _finite(one["v"][-1]) for name, one in series.items()},
     }
+
+
+def _finite(value: float | None) -> float | None:
+    return float(value) if value is not None and math.isfinite(value) else None
 
 
 async def _discard(socket: web.WebSocketResponse) -> None:

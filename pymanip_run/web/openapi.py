@@ -129,8 +129,8 @@ SIZE = _query("size", "integer", minimum=1, maximum=4096)
 PATHS: dict[str, Schema] = {
     "/api/v1/snapshot": _get("All that the first page of a dashboard shows.", SNAPSHOT),
     "/api/v1/state": _get(
-        "The state of the run: when it ends, at the latest after `wait` seconds.", STATE,
-        (_query("wait", minimum=0, maximum=30),),
+        "The state of the run: when it ends, at the latest after `wait` seconds; with a cursor, and what came after it.", STATE,
+        (_query("wait", minimum=0, maximum=30), _query("after", "string")),
     ),
     "/api/v1/info": _get("Which session it is.", _body(("uuid", "created", "title"), uuid=TEXT, title=TEXT)),
     "/api/v1/variables": _get("Description and statistics of the logged variables.", _wrapped("variables", "object", OBJECT)),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 
 from aiohttp import web
 
@@ -15,18 +15,21 @@ from pymanip_run.clock import SYSTEM
 from pymanip_run.records.plain import finite, plain
 from pymanip_run.web.api import json_answer
 from pymanip_run.web.bodies import Body
-from pymanip_run.web.encode import dumps
+from pymanip_run.web.encode import BREATH, dumps, numbers
 from pymanip_run.web.failures import Refusal
 from pymanip_run.web.history import raw_page
 from pymanip_run.web.queries import json_body
 
 if TYPE_CHECKING:
+    from pymanip_run.core.view import SessionView
     from pymanip_run.web.api import Api
 
 __all__ = ["Published"]
 
 #: As pymanip wrote dates.
 DATE = "%A %e %B %Y - %X (UTC%z)"
+#: That are written at a time.
+PAIRS = 512
 
 
 class Published:
@@ -77,18 +80,15 @@ class Published:
         view = self._api.watched.view
         if name not in view:
             return json_answer(b"[]")
-        response = web.StreamResponse(headers={"Content-Type": "application/json"})
         since, first = math.nextafter(float(last), math.inf), True
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
         while True:
-            page, end = await self._api.in_thread(
-                raw_page, self._api.watched.histories, [name], since, math.inf
-            )
-            text = _pairs(page["series"].get(name))
+            text, end = await self._api.in_thread(_page, self._api.watched.histories, name, since)
+            if first and end is None:
+                return json_answer(b"[" + text + b"]")
             if first:
                 await response.prepare(request)
-                await response.write(b"[" + text)
-            elif text:
-                await response.write(b"," + text)
+            await response.write((b"[" if first else b"," if text else b"") + text)
             first = False
             if end is None:
                 await response.write_eof(b"]")
@@ -110,10 +110,19 @@ def _is_time(value: object) -> TypeGuard[float]:
     return type(value) in (int, float) and not math.isnan(value)  # type: ignore[arg-type]
 
 
-def _pairs(series: dict[str, Any] | None) -> bytes:
+def _page(view: SessionView, name: str, since: float) -> tuple[bytes, int | None]:
+    """Return a page of [time, value] as JSON, and where it ends. Lets others in between; call it in a thread."""
+    page, end = raw_page(view, [name], since, math.inf)
+    series = page["series"].get(name)
     if series is None:
-        return b""
-    return dumps(list(zip(series["t"], series["v"], strict=True)))[1:-1]
+        return b"", end
+    pairs = list(zip(series["t"].tolist(), numbers(series["v"])[0], strict=True))
+    parts = []
+    for start in range(0, len(pairs), PAIRS):
+        if start:
+            SYSTEM.pause(BREATH)
+        parts.append(dumps(pairs[start : start + PAIRS])[1:-1])
+    return b",".join(parts), end
 
 
 def _date(time: float) -> str:

@@ -20,7 +20,7 @@ __all__ = ["Recent", "Stretch", "micros"]
 #: Of the feed, which the server empties several times a second.
 BACKLOG = 50_000
 #: Values kept in memory.
-KEPT_VALUES = 300_000
+KEPT_VALUES = 60_000
 KEPT_EVENTS = 1_000
 #: Without a question for so long, the recorder need not tell what it records.
 UNWATCHED_SECONDS = 60.0
@@ -121,9 +121,13 @@ class Recent:
             self._names.add(entry.names)
             self.changes += 1
 
+    def reaches(self, after: int) -> bool:
+        """Tell whether all that was recorded after a time (µs) is here."""
+        return self.is_listening and after >= self.complete_after
+
     def since(self, after: int, limit: int) -> Stretch | None:
         """Return what was recorded after a time (µs), at most about `limit` values; None: not all is here."""
-        if not self.is_listening or after < self.complete_after:
+        if not self.reaches(after):
             return None
         entries: list[Entry] = []
         left = limit

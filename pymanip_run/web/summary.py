@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from pymanip_run.clock import as_seconds
@@ -47,6 +48,7 @@ def variables(infos: Mapping[str, VariableInfo]) -> dict[str, Any]:
 
 def _variable(info: VariableInfo) -> dict[str, Any]:
     known, shown = info.statistics, info.description
+    ends = {"first": known.first_value, "last": known.last_value} if known.n else {}
     return {
         "unit": shown.unit,
         "label": shown.label,
@@ -58,6 +60,12 @@ def _variable(info: VariableInfo) -> dict[str, Any]:
         "min": finite(known.min),
         "max": finite(known.max),
         "mean": finite(known.mean),
+        "m2": finite(known.m2),
+        "gap": finite(known.longest_gap),
+        "bad": known.nonfinite,
+        "nonfinite": [
+            [key, nonfinite_word(value)] for key, value in ends.items() if not math.isfinite(value)
+        ],
     }
 
 
@@ -70,10 +78,17 @@ def parameters(
             "value": finite(one.value) if isinstance(one.value, float) else one.value,
             "unit": one.unit,
             "t": as_seconds(one.ns),
+            **_flagged(one.value),
             **({"tunable": tunable[name]._asdict()} if name in tunable else {}),
         }
         for name, one in known.items()
     }
+
+
+def _flagged(value: object) -> dict[str, str]:
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"nonfinite": nonfinite_word(value)}
+    return {}
 
 
 def datasets(infos: Mapping[str, DatasetInfo]) -> dict[str, Any]:
@@ -103,6 +118,10 @@ def runs(known: Iterable[Run]) -> list[dict[str, Any]]:
             "exit_reason": run.exit_reason,
             "host": run.host,
             "user": run.user,
+            "pid": run.pid,
+            "boot_id": run.boot_id,
+            "config_sha256": run.config_sha256,
+            "texts": dict(run.texts),
         }
         for run in known
     ]
@@ -111,6 +130,12 @@ def runs(known: Iterable[Run]) -> list[dict[str, Any]]:
 def event(one: Event) -> dict[str, Any]:
     """Return an event."""
     return {"t": one.time, "kind": one.kind, "source": one.source, "text": one.text}
+
+
+def simulated(runs: Iterable[Run]) -> str | None:
+    """Return the devices that were simulated in any of the runs; None: all values were measured."""
+    found = [run.texts["simulated"] for run in runs if run.texts.get("simulated")]
+    return found[-1] if found else None
 
 
 def events(known: Iterable[Event]) -> list[dict[str, Any]]:
@@ -163,6 +188,7 @@ def snapshot(
             "format": shown.format,
             "age": round(age, 3),
             "stale": is_live and limit is not None and age > limit,
+            "stale_after": limit,
             "alarm": alarms.get(name),
         }
     return {
@@ -180,6 +206,7 @@ def snapshot(
         "datasets": datasets(known.datasets),
         "events": events(merged_events(known.events, recent)[-SHOWN_EVENTS:]),
         "plots": list(watched.plots),
+        "simulated": simulated(known.runs),
         "size": known.size,
         "free": known.free,
         "control": control,

@@ -1,7 +1,6 @@
 """The dashboard in a real browser, beside a real run."""
 
 import os
-import shutil
 import signal
 import socket
 import time
@@ -10,13 +9,14 @@ from pathlib import Path
 import axe_playwright_python
 import pytest
 
-from pymanip_run import access
+from pymanip_run import SavedAsyncSession, access
 
 pytestmark = pytest.mark.needs_system("chromium")
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
 SIZES = [(1280, 900), (800, 1000), (390, 844)]
 RUN = """
     import math, numpy as np
+    from pymanip_run.plotting.plot import Plot
     from pymanip_run.session import internals
     from pymanip_run.session.running import RunOptions, run_tasks
     from pymanip_run.session.serving import ServerOptions
@@ -35,10 +35,9 @@ RUN = """
         await sesn.sleep(0.02)
 
     async def main(sesn):
-        server = ServerOptions(port=PORT, control=True, tunable={"setpoint": Tunable(10, 60)},
-            plots=[{"title": "Temperatures", "variables": ["T_bottom", "T_top"], "x": None, "y": None, "scale": "linear", "window": None},
-                   {"title": "Response", "variables": None, "x": "power", "y": "T_bottom", "scale": "linear", "window": None}])
-        await run_tasks(sesn, [measure], RunOptions(server=server))
+        server = ServerOptions(port=PORT, control=True, tunable={"setpoint": Tunable(10, 60)})
+        plots = (Plot(("T_bottom", "T_top"), title="Temperatures"), Plot(x="power", y="T_bottom", title="Response"))
+        await run_tasks(sesn, [measure], RunOptions(server=server, plots=plots))
 
     with AsyncSession("cell", title="Rayleigh-Bénard cell") as sesn:
         sesn.describe("T_bottom", unit="°C", format=".3f", period=1)
@@ -46,17 +45,6 @@ RUN = """
         sesn.save_parameter(setpoint=25.0, voltage=4)
         asyncio.run(main(sesn))
     """
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as running:
-        chromium = running.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-        )
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
@@ -235,6 +223,130 @@ def test_a_lost_connection_is_said_and_the_gap_is_filled_on_return(page, run):
     second.send(signal.SIGINT)
     wait_for(page, "document.getElementById('state').textContent.startsWith('finished')")
     assert second.end()[0] == 0
+
+
+def answered(page, part):
+    """Count the requests so far for an address."""
+    return sum(part in url for url in page.asked)
+
+
+def test_what_is_new_comes_by_itself(page, run):
+    streams = []
+    page.on("websocket", lambda stream: streams.append(stream.url))
+    page.goto(run().link)
+    page.wait_for_selector("#values-rows tr[data-name=T_bottom]")
+    wait_for(page, "document.querySelectorAll('.chart canvas').length === 2")
+    page.wait_for_timeout(1500)
+    assert len(streams) == 1
+    assert "/api/v1/live?after=" in streams[0]
+    before, value = len(page.asked), text(page, "#values-rows tr[data-name=T_bottom] td.value")
+    page.wait_for_timeout(3000)
+    assert len(page.asked) - before <= 4, page.asked[before:]  # not once a second, and no series
+    assert answered(page, "/data?after") == 0
+    assert text(page, "#values-rows tr[data-name=T_bottom] td.value") != value
+
+
+def test_without_the_live_stream_the_page_asks_again_and_again(page, run):
+    page.add_init_script("window.WebSocket = class { constructor() { this.l = []; setTimeout(() => this.l.forEach((f) => f({})), 50) }"
+                         " addEventListener(kind, f) { if (kind === 'close') this.l.push(f) } close() {} };")  # fmt: skip
+    started = run()
+    page.goto(started.link)
+    page.wait_for_selector("#values-rows tr[data-name=T_bottom]")
+    page.wait_for_timeout(1500)
+    before, value = answered(page, "/state?"), text(page, "#values-rows tr[data-name=T_bottom] td.value")  # fmt: skip
+    page.wait_for_timeout(3000)
+    assert answered(page, "/state?") - before >= 2
+    assert text(page, "#values-rows tr[data-name=T_bottom] td.value") != value
+    started.send(signal.SIGINT)
+    wait_for(page, "document.getElementById('state').textContent.startsWith('finished')")
+    assert started.end()[0] == 0
+
+
+COUNTING = RUN.replace("await sesn.sleep(0.02)", "sesn.add_entry(count=sesn.now()); await sesn.sleep(0.02)")  # fmt: skip
+
+
+def test_a_stream_that_breaks_off_is_taken_up_without_a_gap(page, run, tmp_path):
+    """What the page has of a variable is each value that the file has, through three broken streams."""
+    page.add_init_script("""
+        const Real = window.WebSocket; window.streams = []; window.taken = {};
+        window.WebSocket = class extends Real {
+          constructor(url) { super(url); streams.push(this); this.addEventListener("message", (e) => note(JSON.parse(e.data))); }
+        };
+        const note = (answer) => { const one = answer.series?.count; one?.t.forEach((t, i) => { taken[t] = one.v[i]; }); };
+        const real = window.fetch;
+        window.fetch = async (path, options) => { const answer = await real(path, options);
+          if (/after=/.test(path)) answer.clone().json().then(note); return answer; };
+    """)
+    started = run(code=COUNTING)
+    page.goto(started.link)
+    page.wait_for_selector("#values-rows tr[data-name=count]")
+    wait_for(page, "streams.length === 1 && Object.keys(taken).length > 20")
+    for number in (2, 3, 4):
+        page.evaluate("streams.at(-1).close()")
+        wait_for(page, f"streams.length === {number} && streams.at(-1).readyState === 1")
+        page.wait_for_timeout(300)
+    taken = sorted(float(t) for t in page.evaluate("Object.keys(taken)"))
+    started.send(signal.SIGINT)
+    started.end()
+    with SavedAsyncSession(tmp_path / "cell", verbose=False) as saved:
+        times = saved["count"].timestamps
+    inside = times[(times >= taken[0]) & (times <= taken[-1])]
+    assert len(taken) > 100
+    assert taken == inside.tolist()
+
+
+def test_a_frozen_run_is_a_lost_connection_and_its_values_grow_old(page, run):
+    started = run()
+    page.goto(started.link)
+    page.wait_for_selector("#values-rows tr[data-name=T_bottom]")
+    page.wait_for_timeout(1000)
+    os.kill(started.pid, signal.SIGSTOP)
+    try:
+        deadline = time.monotonic() + 45
+        while text(page, "#state") != "connection lost":
+            assert time.monotonic() < deadline, "not noticed"
+            page.wait_for_timeout(200)
+        assert page.evaluate("document.body.classList.contains('lost-connection')")
+        age = page.locator("#values-rows tr[data-name=T_top] td.age")
+        first = age.inner_text()
+        page.wait_for_timeout(2500)
+        assert age.inner_text() != first
+    finally:
+        os.kill(started.pid, signal.SIGCONT)
+    wait_for(page, "document.getElementById('state').textContent === 'running'")
+    assert page.locator("#banner").is_hidden()
+
+
+def test_simulated_values_are_marked_as_such(page, run, tmp_path):
+    (tmp_path / "x").mkdir()
+    page.goto(run().link)
+    page.wait_for_selector("#values-rows tr[data-name=T_bottom]")
+    assert page.locator("#badge").is_hidden()
+    code = RUN.replace("plots=plots)", "plots=plots, texts={'simulated': 'supply, thermo'})")  # fmt: skip
+    page.goto(run(code=code.replace('AsyncSession("cell"', 'AsyncSession("x/other"')).link)
+    wait_for(page, "document.getElementById('badge')?.textContent === 'simulated'")
+    assert "supply, thermo" in page.locator("#badge").get_attribute("title")
+
+
+def test_a_point_of_an_x_y_plot_is_read_out(page, run):
+    page.goto(run().link)
+    chart = page.locator(".chart canvas").nth(1)
+    chart.wait_for()
+    page.wait_for_timeout(800)
+    legend = page.locator(".legend").nth(1)
+    assert legend.inner_text().startswith("across power")
+    box = chart.bounding_box()
+    page.evaluate("document.querySelectorAll('.chart canvas')[1].scrollIntoView()")
+    box = chart.bounding_box()
+    for across in range(70, int(box["width"]) - 10, 12):
+        page.mouse.move(box["x"] + across, box["y"] + box["height"] / 2)
+        if ":" in legend.inner_text().split("·")[0] and not legend.inner_text().startswith(
+            "across"
+        ):
+            break
+    else:
+        pytest.fail("no point is read out")
+    assert "°C" in legend.inner_text()
 
 
 def test_charts_zoom_by_wheel_drag_and_keys_and_show_a_table(page, run):

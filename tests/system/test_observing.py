@@ -5,6 +5,7 @@
 import csv
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -154,7 +155,8 @@ def test_once_prints_the_last_values(cli, run):
     assert done.returncode == 0, done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["P", "T"]
     assert " K " in done.stdout
-    shown = json.loads(cli("observe", run.host, "--once", "--json").stdout)
+    host, _, port = run.host.partition(":")
+    shown = json.loads(cli("observe", host, "--port", port, "--once", "--json").stdout)
     assert shown["values"]["P"]["value"] < 0
 
 
@@ -176,8 +178,9 @@ def test_off_a_terminal_it_is_json_lines_until_the_end(cli, run):
     process = cli.start("observe", run.host, "--json")
     lines = [json.loads(process.stdout.readline()) for _ in range(10)]
     run.send(signal.SIGINT)
-    rest, errors = process.communicate(timeout=20)
-    assert process.returncode == 0, errors
+    # Not by communicate(): it would skip what readline() has taken in beyond the lines.
+    rest, errors = process.stdout.read(), process.stderr.read()
+    assert process.wait(20) == 0, errors
     items = [*lines, *map(json.loads, rest.splitlines())]
     numbers = [item["values"]["T"] for item in items if item["type"] == "entry"]
     assert numbers == list(range(int(numbers[0]), int(numbers[0]) + len(numbers)))
@@ -212,6 +215,43 @@ def test_recording_into_a_session_is_exactly_what_the_run_has(cli, run, tmp_path
     assert far["T"].unit == "K"
     assert far.parameter("voltage") == 4
     assert "a remark" in [event.text for event in far.events()]
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".csv"])
+def test_a_recording_has_the_last_values_of_a_run_that_ends(cli, script, tmp_path, suffix):
+    run = script(
+        """
+        from pymanip_run.session import internals
+        n = 0
+        async def measure(sesn):
+            global n
+            n += 1
+            if n == 1:
+                say(internals(sesn).address)
+            sesn.add_entry(T=n)
+            if n == 400:
+                sesn.note("the end")
+                sesn.ask_exit("enough")
+            await sesn.sleep(0.01)
+        with AsyncSession("cell") as sesn:
+            sesn.run(measure, server_port=PORT)
+        """.replace("PORT", str(free_port()))
+    )
+    host = run.wait_for("http").removeprefix("http://")
+    done = cli("observe", host, "--record", f"far{suffix}")
+    assert run.end()[0] == 0
+    assert done.returncode == 0, done.stderr
+    assert "the run has finished: enough" in done.stderr
+    near = SavedAsyncSession(tmp_path / "cell", verbose=False)["T"].values.tolist()
+    if suffix == ".csv":
+        rows = list(csv.reader((tmp_path / "far.csv").read_text().splitlines()))[1:]
+        far = [float(row[1]) for row in rows]
+    else:
+        session = SavedAsyncSession(tmp_path / "far", verbose=False)
+        far = session["T"].values.tolist()
+        assert "the end" in [event.text for event in session.events()]
+    assert far
+    assert far == near[-len(far) :], "the last moments are there"
 
 
 def test_recording_into_csv(cli, run, tmp_path, wait_until):
@@ -283,6 +323,28 @@ def test_the_token_is_asked_for_once_and_kept(cli, run, tmp_path, monkeypatch):
     assert kept.stat().st_mode & 0o777 == 0o600
 
 
+def test_the_token_is_asked_for_where_there_is_a_person(cli, run, tmp_path):
+    import pty
+
+    cli.environment = cli.environment | {"XDG_CONFIG_HOME": str(tmp_path / "their config")}
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        command("observe", run.host, "--once"), cwd=tmp_path, env=cli.environment, stdin=theirs,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    os.close(theirs)
+    try:
+        os.write(ours, access.user_token().lower().replace("-", "").encode() + b"\n")
+        out, errors = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        os.close(ours)
+    assert process.returncode == 0, errors
+    assert "token:" in errors
+    assert out.startswith("P ")
+    assert cli("observe", run.host, "--once").returncode == 0, "asked for once"
+
+
 def test_a_host_without_a_server_is_exit_3_with_a_hint(cli):
     done = cli("observe", "127.0.0.1:9", "--once")
     assert done.returncode == 3
@@ -291,25 +353,70 @@ def test_a_host_without_a_server_is_exit_3_with_a_hint(cli):
     assert cli("observe", "http://[::1", "--once").returncode == 2
 
 
+@pytest.mark.needs_system("tmux")
+def test_on_a_terminal_it_is_a_table_that_ends_without_ending_the_run(
+    cli, run, tmp_path, wait_until
+):
+    tmux = ["tmux", "-L", f"pymanip-run-{os.getpid()}"]
+    kept = {k: v for k, v in cli.environment.items() if k.startswith(("XDG_", "PYTHON", "PATH", "HOME"))}  # fmt: skip
+    typed = shlex.join(
+        ["env", *(f"{k}={v}" for k, v in kept.items()), *command("observe", run.host)]
+    )
+
+    def seen():
+        done = subprocess.run(
+            [*tmux, "capture-pane", "-p"], capture_output=True, text=True, check=False
+        )
+        return done.stdout
+
+    subprocess.run([*tmux, "new-session", "-d", "-x", "100", "-y", "24", f"{typed}; echo code $?; sleep 60"], check=True)  # fmt: skip
+    try:
+        wait_until(lambda: "T " in seen() and "/s" in seen(), "the table")
+        shown = seen()
+        assert "cell.h5" in shown
+        assert "elsewhere" in shown
+        assert "Ctrl-C ends the watching; the run goes on" in shown
+        subprocess.run([*tmux, "send-keys", "C-c"], check=True)
+        wait_until(lambda: "code 0" in seen(), "its end")
+        assert "the run goes on" in seen()
+    finally:
+        subprocess.run([*tmux, "kill-server"], check=False)
+    assert next(r for r in registered_runs() if r.is_running)
+
+
 # -- watch --------------------------------------------------------------------------------------
 
 
-def watched(cli, run, *options):
-    return cli.start("observe", run.host, "--watch", *options)
+def is_asked(port):
+    """Whether somebody is connected to a port of this computer."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return any(at[1].endswith(f":{port:04X}") and at[3] == "01" for at in lines)
 
 
-def test_watch_of_a_run_that_finishes_cleanly_is_0(cli, run):
-    process = watched(cli, run)
-    time.sleep(1.5)  # it looks, and waits for the end
+@pytest.fixture
+def watched(cli, wait_until):
+    """Watch a run; returns when it was asked how it is, and is waited for."""
+
+    def watch(run):
+        process = cli.start("observe", run.host, "--watch")
+        wait_until(lambda: is_asked(int(run.host.rpartition(":")[2])), "that it watches")
+        time.sleep(1.0)  # the answer to the first question takes a moment
+        assert process.poll() is None
+        return process
+
+    return watch
+
+
+def test_watch_of_a_run_that_finishes_cleanly_is_0(run, watched):
+    process = watched(run)
     run.send(signal.SIGINT)
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 0, errors
     assert "finished" in errors
 
 
-def test_watch_of_a_killed_run_is_6(cli, run):
-    process = watched(cli, run)
-    time.sleep(1.5)
+def test_watch_of_a_killed_run_is_6(cli, run, watched):
+    process = watched(run)
     os.kill(run.pid, signal.SIGKILL)
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 6, errors
@@ -324,6 +431,24 @@ def test_watch_of_a_frozen_run_is_7(cli, run):
         os.kill(run.pid, signal.SIGCONT)
     assert done.returncode == 7, done.stderr
     assert "no answer" in done.stderr
+
+
+def test_watch_of_a_run_that_freezes_while_it_is_watched_is_7(run, watched):
+    process = watched(run)
+    os.kill(run.pid, signal.SIGSTOP)
+    try:
+        _, errors = process.communicate(timeout=40)
+    finally:
+        os.kill(run.pid, signal.SIGCONT)
+    assert process.returncode == 7, errors
+
+
+def test_watch_of_a_run_stopped_from_outside_is_0(cli, run, watched):
+    process = watched(run)
+    assert cli("stop").returncode == 0
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 0, errors
+    assert "finished" in errors
 
 
 def test_watch_of_a_run_without_new_data_is_7(cli, script):
@@ -341,6 +466,44 @@ def test_watch_of_a_run_without_new_data_is_7(cli, script):
     done = cli("observe", run.host, "--watch", "--max-age", "1s")
     assert done.returncode == 7, done.stderr
     assert "no new data for" in done.stderr
+
+
+HEATING = """
+module: tasks.py
+tasks: [heat]
+server: {port: PORT}
+alarms:
+  too_hot: {when: T > 60, do: [ACTIONS], message: Plate too hot}
+"""
+HEAT = """
+from pathlib import Path
+
+async def heat(sesn):
+    sesn.add_entry(T=80.0 if Path("hot").exists() else 20.0)
+    await sesn.sleep(0.05)
+"""
+
+
+@pytest.mark.parametrize(("actions", "words"), [("log", "too_hot"), ("stop", "too_hot")])
+def test_watch_of_a_run_with_an_active_alarm_or_ended_by_one_is_5(
+    cli, tmp_path, wait_until, actions, words
+):
+    port = free_port()
+    (tmp_path / "tasks.py").write_text(HEAT)
+    (tmp_path / "experiment.yaml").write_text(
+        HEATING.replace("PORT", str(port)).replace("ACTIONS", actions)
+    )
+    run = cli.start("experiment.yaml", "--for", "60s")
+    wait_until(lambda: any(r.is_running and r.port == port for r in registered_runs()), "the run")
+    watching = cli.start("observe", f"127.0.0.1:{port}", "--watch")
+    wait_until(lambda: is_asked(port), "that it watches")
+    (tmp_path / "hot").touch()
+    _, errors = watching.communicate(timeout=30)
+    assert watching.returncode == 5, errors
+    assert words in errors
+    if actions == "stop":
+        _, errors = run.communicate(timeout=30)
+        assert run.returncode == 5, errors
 
 
 def test_watch_of_an_unreachable_or_unknown_host_is_3(cli):
@@ -366,7 +529,7 @@ def test_watch_of_something_else_than_a_run_is_3(cli):
     assert done.returncode == 3, done.stderr
 
 
-def test_a_failed_run_is_not_finished_cleanly(cli, script):
+def test_a_failed_run_is_not_finished_cleanly(script, watched, tmp_path):
     run = script("""
         from pymanip_run.session import internals
         n = 0
@@ -376,14 +539,15 @@ def test_a_failed_run_is_not_finished_cleanly(cli, script):
             sesn.add_entry(T=n)
             if n == 1:
                 say(internals(sesn).address)
-            if n == 150:
+            if os.path.exists("break"):
                 raise ValueError("the sensor broke")
             await sesn.sleep(0.02)
         with AsyncSession() as sesn:
             sesn.run(measure)
         """)
     run.host = run.wait_for("http").removeprefix("http://")
-    process = watched(cli, run)
+    process = watched(run)
+    (tmp_path / "break").touch()
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 6, errors
     assert "sensor broke" in errors

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from pymanip_run import access
+from pymanip_run import SavedAsyncSession, access
 from pymanip_run.registry import registered_runs
 
 PROJECT = Path(__file__).parents[2]
@@ -153,6 +153,34 @@ def test_open_to_everybody_is_said(experiment, wait_for_server):
     assert "no token" in errors
 
 
+def test_on_a_terminal_it_is_said_in_red(experiment, tmp_path):
+    import pty
+
+    experiment().kill()  # it has written the files
+    (tmp_path / "experiment.yaml").write_text(
+        EXPERIMENT.replace("port: 0", "port: 0, token: none").replace("PORT", "0")
+    )
+    ours, theirs = pty.openpty()
+    environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pymanip_run", "experiment.yaml", "--for", "1s", "--display", "none"],
+        cwd=tmp_path, env=environment | {"PYTHONPATH": str(PROJECT), "TERM": "xterm"}, stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=theirs,
+    )  # fmt: skip
+    os.close(theirs)
+    said = b""
+    try:
+        while part := os.read(ours, 4096):
+            said += part
+    except OSError:
+        pass  # the other end is closed
+    finally:
+        os.close(ours)
+    assert process.wait(30) == 0, said
+    red = said.partition(b"\x1b[31m")[2].partition(b"\x1b[0m")[0]
+    assert b"asks for no token" in red
+
+
 @pytest.mark.parametrize("number", [1, 2])
 def test_several_scripts_on_one_computer_each_have_a_port(script, number):
     code = """
@@ -216,13 +244,21 @@ def test_custom_routes_run_where_the_tasks_do_and_behind_the_token(script):
     assert run.end()[0] == 0
 
 
-PYMANIP = os.environ.get("PYMANIP_RUN_TEST_PYMANIP", "")
+@pytest.fixture(scope="module")
+def pymanip(tmp_path_factory):
+    """The package pymanip 0.4.4 as it was published, without the libraries that its observer does not need."""
+    folder = tmp_path_factory.mktemp("pymanip")
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--target", folder]  # fmt: skip
+    for wanted in (["--no-deps", "pymanip==0.4.4"], ["requests"]):
+        done = subprocess.run([*pip, *wanted], capture_output=True, text=True, check=False)
+        if done.returncode:
+            (pytest.fail if os.environ.get("CI") else pytest.skip)(
+                f"pymanip cannot be had: {done.stderr.strip()}"
+            )
+    return folder
 
 
-@pytest.mark.skipif(
-    not PYMANIP, reason="PYMANIP_RUN_TEST_PYMANIP names no Python with pymanip 0.4.4"
-)
-def test_pymanips_own_observer_works_unchanged(script, tmp_path):
+def test_pymanips_own_observer_works_unchanged(script, tmp_path, pymanip):
     run = script("""
         from pymanip_run.session import internals
         async def measure(sesn):
@@ -230,27 +266,36 @@ def test_pymanips_own_observer_works_unchanged(script, tmp_path):
                 say(internals(sesn).address)
             sesn.add_entry(T=sesn.now() % 100, P=1.5)
             await sesn.sleep(0.02)
-        with AsyncSession() as sesn:
+        with AsyncSession("cell") as sesn:
             sesn.save_parameter(voltage=4)
             sesn.run(measure, server_token="none")
         """)
     port = run.wait_for("http").rpartition(":")[2]
     code = textwrap.dedent(f"""
-        import json, time
-        from pymanip.asyncsession.remoteobserver import RemoteObserver
-        observer = RemoteObserver("127.0.0.1", {port})
+        import importlib.util, json, time
+        # The file itself: the packages above it import databases and plots.
+        spec = importlib.util.spec_from_file_location("remoteobserver", {str(pymanip / "pymanip/asyncsession/remoteobserver.py")!r})
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        observer = module.RemoteObserver("127.0.0.1", {port})
         last = observer.get_last_values()
         observer.start_recording()
         time.sleep(1)
-        print(json.dumps([last, observer.stop_recording()]))
+        print(json.dumps([last, observer.stop_recording(), observer.server_ts_start]))
         """)
     done = subprocess.run(
-        [PYMANIP, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
-    )
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(pymanip)},
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    last, data = json.loads(done.stdout.splitlines()[-1])
-    assert last["P"] == 1.5
-    assert data["voltage"] == 4
-    assert len(data["T"]) == len(data["time"]) > 5
+    last, data, since = json.loads(done.stdout.splitlines()[-1])
     run.send(signal.SIGINT)
     assert run.end()[0] == 0
+    assert last["P"] == 1.5
+    assert data["voltage"] == 4
+    assert len(data["T"]) > 5
+    with SavedAsyncSession(tmp_path / "cell", verbose=False) as saved:
+        times, values = saved["T"]
+    inside = (times > since) & (times <= data["time"][-1])
+    assert data["time"] == times[inside].tolist()
+    assert data["T"] == values[inside].tolist()

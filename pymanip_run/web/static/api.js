@@ -33,9 +33,14 @@ export async function get(path) {
   return (await ask(`/api/v1/${path}`)).json();
 }
 
-/** @param {string} path @returns {Promise<ArrayBuffer>} */
-export async function bytes(path) {
-  return (await ask(`/api/v1/${path}`)).arrayBuffer();
+/**
+ * A file, and the time (Unix seconds) of what is in it.
+ * @param {string} path
+ * @returns {Promise<{bytes: ArrayBuffer, t: number}>}
+ */
+export async function file(path) {
+  const answer = await ask(`/api/v1/${path}`);
+  return { bytes: await answer.arrayBuffer(), t: Number(answer.headers.get("X-Timestamp")) };
 }
 
 /** @param {string} path @param {object} content @returns {Promise<any>} */

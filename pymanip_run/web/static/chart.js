@@ -9,7 +9,7 @@ import { before, range } from "./series.js";
  * @typedef {{name: string, label: string, unit: string | null, format: string | null, color: string, dash: number[],
  *   data: import("./series.js").Data}} Line
  * @typedef {{t: number, kind: string, text: string}} Mark
- * @typedef {{x: number[], y: number[], xLabel: string, yLabel: string}} Cloud
+ * @typedef {{x: number[], y: number[], t: number[]}} Cloud
  * @typedef {import("./scale.js").Scale} Scale
  */
 
@@ -36,6 +36,11 @@ export class Chart {
     this.log = false;
     /** @type {number | null} */
     this.pointer = null;
+    /**
+     * The point of the cloud that is pointed at.
+     * @type {number | null}
+     */
+    this.pick = null;
     /** @type {number | null} */
     this.dragged = null;
     /** @type {Scale} */
@@ -264,7 +269,28 @@ function drawCloud(chart, pen) {
       pen.fillRect(place(chart.x, cloud.x[i]) - half, place(chart.y, cloud.y[i]) - half, 2 * half, 2 * half);
     }
     pen.globalAlpha = 1;
+    const i = chart.pick;
+    if (i === null || i >= cloud.x.length) return;
+    pen.strokeStyle = color("--ink");
+    pen.lineWidth = 2;
+    pen.beginPath();
+    pen.arc(place(chart.x, cloud.x[i]), place(chart.y, cloud.y[i]), 7, 0, 7);
+    pen.stroke();
   });
+}
+
+/**
+ * The point of a cloud that is nearest on the screen; null where none is near.
+ * @param {Chart} chart @param {Cloud} cloud @param {number} across @param {number} down
+ */
+function picked(chart, cloud, across, down) {
+  let found = null;
+  let least = 40 ** 2;
+  cloud.x.forEach((x, i) => {
+    const far = (place(chart.x, x) - across) ** 2 + (place(chart.y, cloud.y[i]) - down) ** 2;
+    if (far < least) [found, least] = [i, far];
+  });
+  return found;
 }
 
 /** @param {Chart} chart */
@@ -274,12 +300,14 @@ function listen(chart) {
     Math.min(chart.x.to, Math.max(chart.x.from, e.clientX - canvas.getBoundingClientRect().left));
   canvas.addEventListener("pointermove", (e) => {
     chart.pointer = at(e);
+    if (chart.cloud) chart.pick = picked(chart, chart.cloud, e.offsetX, e.offsetY);
     chart.onPoint(chart.cloud ? null : value(chart.x, chart.pointer));
     chart.redraw();
   });
   canvas.addEventListener("pointerleave", () => {
     if (chart.dragged !== null) return;
     chart.pointer = null;
+    chart.pick = null;
     chart.onPoint(null);
     chart.redraw();
   });

@@ -27,6 +27,8 @@ export class Datasets {
     /** @type {any} */
     this.plain = null;
     this.loading = false;
+    /** The time of the record that is shown. */
+    this.when = 0;
     this.choice = make("select", { "aria-label": "Dataset" });
     this.choice.addEventListener("change", () => { this.name = this.choice.value; this.follows = true; this.load(); });
     this.slider = make("input", { type: "range", min: "0", class: "slider", "aria-label": "Record" });
@@ -84,11 +86,14 @@ export class Datasets {
     this.loading = true;
     try {
       if (/^(bool|u?int|float)/.test(info.dtype)) {
-        this.array = read(await api.bytes(`datasets/${encodeURIComponent(this.name)}/${this.index}.npy?size=${SHOWN}`));
+        const found = await api.file(`datasets/${encodeURIComponent(this.name)}/${this.index}.npy?size=${SHOWN}`);
+        this.array = read(found.bytes);
+        this.when = found.t;
         this.plain = null;
       } else {
         this.array = null;
         this.plain = await api.get(`datasets/${encodeURIComponent(this.name)}/${this.index}.json?size=${SHOWN}`);
+        this.when = this.plain.t;
       }
       this.shown = key;
       this.draw();
@@ -103,7 +108,7 @@ export class Datasets {
   draw() {
     const array = this.array;
     const info = this.infos[this.name];
-    say(this.text, `${info.shape.join(" × ") || "one value"} ${info.dtype}, ${size(info.bytes)} in all`);
+    say(this.text, `${time(this.when)} · ${info.shape.join(" × ") || "one value"} ${info.dtype}, ${size(info.bytes)} in all`);
     if (!array) {
       this.box.replaceChildren(make("pre", {}, JSON.stringify(this.plain?.value ?? null, null, 1).slice(0, 5000)));
       return;
@@ -203,7 +208,7 @@ export class Datasets {
       body.append(row);
     }
     this.box.replaceChildren(make("div", { class: "scroll", tabindex: "0" }, make("table", {}, body)));
-    const cut = rows * columns < array.data.length || columns > TABLE ? `, the first ${TABLE} rows and columns` : "";
-    say(this.text, `record of ${time(this.infos[this.name].last)}${cut}`);
+    const isCut = rows * columns < array.data.length || columns > TABLE;
+    if (isCut) say(this.text, `${this.text.textContent}, the first ${TABLE} rows and columns`);
   }
 }

@@ -3,12 +3,20 @@
 import * as api from "./api.js";
 import { Datasets } from "./datasets.js";
 import { element, say, the } from "./dom.js";
+import { Live } from "./live.js";
 import * as panels from "./panels.js";
 import { Plot } from "./plot.js";
 import { Values } from "./values.js";
 
+//: Without the live stream the server is asked once a second, and answers at once when the run ends.
 const POLL = 1000;
+//: With it only for what the stream does not tell: when tasks are due, sizes, new records.
+const BESIDE = 2000;
 const SLOW = 5000;
+//: The page changes at most so often, whatever the run logs.
+const PAINT = 500;
+//: After a longer gap the page begins anew instead of asking for each value in between.
+const GAP = 60000;
 
 /** @type {any} */
 let shown = null;
@@ -17,6 +25,11 @@ let lost = false;
 let over = false;
 let clockOffset = 0;
 let lastHeard = 0;
+let working = false;
+let painting = false;
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let planned = undefined;
+let plannedAt = Infinity;
 /** @type {Plot[]} */
 let plots = [];
 /** @type {Plot | null} */
@@ -25,6 +38,7 @@ let own = null;
 let chosen = [];
 const values = new Values(choose);
 const datasets = new Datasets();
+const live = new Live(told, () => plan(over ? SLOW : 0));
 
 function now() {
   if (shown === null) return Date.now() / 1000;
@@ -92,16 +106,18 @@ function byUnit(names) {
   return [...groups.values()].slice(0, 3).map((variables) => ({ title: null, variables, x: null, y: null, scale: "linear", window: null }));
 }
 
-/** Ask for everything but the series. */
-async function look() {
+/**
+ * Ask for everything but the series.
+ * @param {boolean} anew whether what came meanwhile is skipped
+ */
+async function look(anew) {
   const answer = await api.get("snapshot");
   const first = shown === null;
   shown = { ...answer, firsts: shown?.firsts };
   clockOffset = answer.now - Date.now() / 1000;
+  if (first || anew) cursor = answer.next;
   if (first) {
-    cursor = answer.next;
     element("main").hidden = false;
-    waitForEnd();
     if (matchMedia("(max-width: 480px)").matches) for (const part of document.querySelectorAll("details")) part.open = false;
     await learnFirsts();
   }
@@ -124,15 +140,72 @@ async function learnSparks() {
   values.drawSparks(now(), extent().first);
 }
 
-/** Ask for what is new since the last time; nothing is missed, however long that was. */
+/** Ask for what is new since the last time, and whether the run has ended; wait for the one or the other. */
 async function follow() {
-  for (let more = true; more; ) {
-    const answer = await api.get(`data?after=${encodeURIComponent(cursor)}`);
-    cursor = answer.next;
-    more = answer.more;
-    for (const plot of allPlots()) plot.take(answer.series);
-    values.remember(answer.series, false);
+  const wait = shown.state === "saved" || document.hidden ? 0 : POLL / 1000;
+  const answer = await api.get(`state?wait=${wait}&after=${encodeURIComponent(cursor)}`);
+  take(answer);
+  for (let more = answer.more; more; ) {
+    const page = await api.get(`data?after=${encodeURIComponent(cursor)}`);
+    more = page.more;
+    take(page);
   }
+  if (answer.state === "finished") ended(answer.reason);
+}
+
+/**
+ * Show series that are new.
+ * @param {any} answer
+ */
+function take(answer) {
+  cursor = answer.next;
+  for (const plot of allPlots()) plot.take(answer.series);
+  values.remember(answer.series, false);
+}
+
+/**
+ * A message of the live stream.
+ * @param {import("./live.js").Message} message
+ */
+function told(message) {
+  lastHeard = Date.now();
+  if (message.type === "entry") {
+    take(message);
+    if (values.update(shown, message)) plan(0);
+    paint();
+    return;
+  }
+  cursor = message.next;
+  if (message.type === "state" && message.state === "finished") ended(message.reason);
+  else if (message.type === "state" || message.type === "hello") {
+    shown.state = message.state;
+    shown.reason = message.reason;
+    paint();
+  } else if (message.type === "task") {
+    const one = shown.tasks.find((/** @type {any} */ task) => task.name === message.name);
+    if (one) Object.assign(one, { state: message.state, last: message.last, next: message.next, errors: message.errors });
+    else plan(PAINT);
+  } else plan(PAINT);
+}
+
+/** Draw what has changed, but not each time that something has. */
+function paint() {
+  if (painting) return;
+  painting = true;
+  setTimeout(() => {
+    painting = false;
+    show();
+    tick();
+  }, PAINT);
+}
+
+/** @param {string | null} reason */
+function ended(reason) {
+  shown = { ...shown, now: now(), reason };
+  over = true;
+  banner("The run has ended. The page stays as it was.");
+  show();
+  tick();
 }
 
 function allPlots() {
@@ -166,37 +239,24 @@ function tick() {
   if (!over && shown.state !== "saved") for (const plot of allPlots()) plot.draw();
 }
 
-/** Wait for the end of the run, which the server tells before it goes. */
-async function waitForEnd() {
-  while (shown && shown.state !== "saved" && !over) {
-    try {
-      const how = await api.get("state?wait=15");
-      if (how.state === "finished") {
-        await follow().catch(() => {});
-        shown = { ...shown, now: now(), reason: how.reason };
-        over = true;
-        banner("The run has ended. The page stays as it was.");
-        show();
-        tick();
-      }
-    } catch {
-      await new Promise((resolve) => setTimeout(resolve, 2 * POLL));
-    }
-  }
-}
-
-/** @param {unknown} error */
+/**
+ * Say what went wrong; return after which time (ms) to try again, null: not before the user did something.
+ * @param {unknown} error
+ */
 function failed(error) {
+  live.close();
   if (error instanceof api.Refused && error.status === 401) {
     askForToken(error.code === "wrong_token" ? error.message : "");
-    return;
+    return null;
   }
+  if (error instanceof api.Refused && error.status === 410) location.reload();
   if (shown?.state === "stopping" && !(error instanceof api.Refused)) over = true;
   else if (!over) lost = true;
   const since = lastHeard ? ` since ${new Date(lastHeard).toLocaleTimeString()}` : "";
   const hint = error instanceof api.Refused ? `${error.message}. ${error.hint}` : "the computer, the network or the run is gone";
   banner(over ? "The run has ended. The page stays as it was." : `Connection lost${since}: ${hint}. What was there stays; the page tries again.`);
   show();
+  return over ? SLOW : 2 * POLL;
 }
 
 /** @param {string} text empty: none */
@@ -207,28 +267,50 @@ function banner(text) {
   document.body.classList.toggle("lost-connection", lost);
 }
 
+/**
+ * Look again after a time, or sooner if that was planned already.
+ * @param {number} wait ms
+ */
+function plan(wait) {
+  const at = performance.now() + wait;
+  if (at >= plannedAt) return;
+  clearTimeout(planned);
+  plannedAt = at;
+  if (!working) planned = setTimeout(work, wait);
+}
+
 async function work() {
-  let wait = POLL;
-  try {
-    await look();
-    if (cursor) await follow();
-    if (lost) for (const plot of allPlots()) plot.stale = true;
-    if (over) waitForEnd();
-    lost = false;
-    over = false;
-    lastHeard = Date.now();
-    banner("");
-    show();
-    tick();
-    if (document.hidden) wait = SLOW;
-    if (shown.state === "saved") wait = SLOW;
-  } catch (error) {
-    if (error instanceof api.Refused && error.status === 410) location.reload();
-    failed(error);
-    if (error instanceof api.Refused && error.status === 401) return;
-    wait = over ? SLOW : 2 * POLL;
+  clearTimeout(planned);
+  if (working) return;
+  working = true;
+  plannedAt = Infinity;
+  const wait = await worked().catch(failed);
+  working = false;
+  const sooner = plannedAt - performance.now(); // planned by what came meanwhile
+  plannedAt = Infinity;
+  if (wait !== null) plan(Math.max(0, Math.min(wait, sooner)));
+}
+
+/** Look once; return after which time (ms) to look again. */
+async function worked() {
+  const anew = lastHeard > 0 && Date.now() - lastHeard > GAP;
+  const back = lost || anew;
+  await look(anew);
+  if (over && shown.state !== "saved") over = false; // another run of this session
+  const isSaved = shown.state === "saved";
+  if (!isSaved) live.connect(cursor);
+  lost = false;
+  lastHeard = Date.now();
+  banner("");
+  show();
+  tick();
+  if (back) {
+    for (const plot of allPlots()) plot.refresh().catch(() => {});
+    if (anew) learnSparks().catch(() => {});
   }
-  setTimeout(work, wait);
+  if (!live.open) await follow();
+  if (isSaved || document.hidden || over) return SLOW;
+  return live.open ? BESIDE : 0;
 }
 
 /** @param {string} why */
@@ -252,7 +334,7 @@ the("login", HTMLFormElement).addEventListener("submit", async (e) => {
   }
 });
 
-panels.forms(() => look().then(show, failed));
+panels.forms(() => look(false).then(show, failed));
 setInterval(tick, 1000);
 for (const event of ["resize", "visibilitychange"]) window.addEventListener(event, () => allPlots().forEach((plot) => plot.draw()));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { tick(); allPlots().forEach((plot) => plot.draw()); });

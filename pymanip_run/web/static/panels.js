@@ -25,6 +25,10 @@ export function header(shown, lost, over) {
     lost: "connection lost", finished: `finished${why}`, saved: "saved session", stopping: `stopping${why}`, running: "running",
   };
   say(state, words[kind] ?? kind);
+  const badge = element("badge");
+  badge.hidden = !shown.simulated;
+  say(badge, "simulated");
+  badge.title = `not measured: ${shown.simulated} only stood for the instruments`;
 }
 
 /** @param {any} shown @param {number} now @param {boolean} over */
@@ -34,7 +38,6 @@ export function progress(shown, now, over) {
     const elapsed = now - shown.started;
     parts.push(shown.duration === null ? clock(elapsed) : `${clock(elapsed)} of ${clock(shown.duration)}`);
   }
-  if (shown.simulated) parts.push("simulated");
   for (const sweep of shown.sweeps) {
     const total = sweep.total === null ? "" : `/${sweep.total}`;
     const left = sweep.remaining && !over ? `, ${span(Math.max(1, Math.round(sweep.remaining)))} left` : "";

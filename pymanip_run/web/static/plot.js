@@ -15,6 +15,8 @@ import { append, empty, forget, fromServer, paired, thinned } from "./series.js"
 
 export const WINDOWS = /** @type {[string, number][]} */ ([["10 min", 600], ["1 h", 3600], ["6 h", 21600], ["all", Infinity]]);
 const TABLE_ROWS = 200;
+//: A server that could not answer is asked again after so many milliseconds.
+const RETRY = 1000;
 
 export class Plot {
   /**
@@ -34,8 +36,16 @@ export class Plot {
     /** @type {Map<string, import("./series.js").Data>} */
     this.data = new Map(this.names.map((name) => [name, empty()]));
     this.busy = false;
+    /** Whether to ask once more, for something else is wanted by now. */
+    this.again = false;
+    /**
+     * What came while the server was asked: its answer may not have it yet.
+     * @type {Record<string, import("./series.js").Received>[]}
+     */
+    this.meanwhile = [];
     this.stale = true;
     this.loadedAt = 0;
+    this.triedAt = -Infinity;
     /** @type {number | null} */
     this.pointed = null;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -56,8 +66,7 @@ export class Plot {
   /** @param {(() => void) | null} onClose */
   build(onClose) {
     const tools = make("div", { class: "tools", role: "group", "aria-label": `Tools of ${this.title}` });
-    if (!this.isCloud) tools.append(...this.windows);
-    tools.append(this.logButton, this.tableButton, button("PNG", () => this.savePicture()), button("CSV", () => this.saveTable()));
+    tools.append(...this.windows, this.logButton, this.tableButton, button("PNG", () => this.savePicture()), button("CSV", () => this.saveTable()));
     if (onClose) tools.append(button("✕", onClose, { "aria-label": `Close ${this.title}`, title: "close" }));
     return make("article", { class: "card plot" }, make("div", { class: "head" }, make("h2", {}, this.title), tools),
       make("div", { class: "chart" }, this.canvas), this.legend, this.table);
@@ -72,7 +81,7 @@ export class Plot {
     this.following = true;
     this.stale = true;
     this.press();
-    this.refresh();
+    this.refresh().catch(() => {});
   }
 
   /** @param {number} from @param {number} to */
@@ -90,7 +99,7 @@ export class Plot {
     this.press();
     this.draw();
     clearTimeout(this.later);
-    this.later = setTimeout(() => this.refresh(), 150);
+    this.later = setTimeout(() => this.refresh().catch(() => {}), 150);
   }
 
   press() {
@@ -107,17 +116,25 @@ export class Plot {
     if (!(this.chart.to > this.chart.from)) this.chart.from = this.chart.to - 1;
   }
 
-  /** Ask the server for what is seen, as finely as the screen shows it. */
+  /**
+   * Ask the server for what is seen, as finely as the screen shows it.
+   * @returns {Promise<void>}
+   */
   async refresh() {
-    if (this.busy) return;
+    if (this.busy) {
+      this.again = true;
+      return;
+    }
     this.busy = true;
     this.stale = false;
+    this.triedAt = performance.now();
+    this.meanwhile = [];
     this.place();
     try {
       const points = Math.min(2000, Math.max(200, Math.round((this.canvas.clientWidth || 600) * 0.75)));
       const margin = (this.chart.to - this.chart.from) * 0.02;
       const all = this.following && this.span === Infinity;
-      const options = this.isCloud ? { agg: "mean", points: 2000 } : {
+      const options = this.isCloud ? { agg: "mean", points: 2000, since: all ? undefined : this.chart.from } : {
         agg: "minmax", points, since: all ? undefined : this.chart.from - margin,
         until: this.following ? undefined : this.chart.to + margin,
       };
@@ -125,6 +142,7 @@ export class Plot {
       const answer = known.length ? await api.get(`data?${api.query(known, options)}`) : { series: {} };
       if (this.isCloud) this.pair(answer.series);
       for (const name of this.names) this.data.set(name, fromServer(answer.series[name]));
+      for (const series of this.meanwhile) this.add(series);
       this.loadedAt = performance.now();
       this.draw();
     } catch (error) {
@@ -132,13 +150,19 @@ export class Plot {
       throw error;
     } finally {
       this.busy = false;
+      this.meanwhile = [];
+    }
+    if (this.again) {
+      this.again = false;
+      await this.refresh();
     }
   }
 
   /** @param {Record<string, import("./series.js").Received>} series */
   pair(series) {
     const { x, y } = this.wanted;
-    this.chart.cloud = { ...paired(series[x ?? ""], series[y ?? ""]), xLabel: x ?? "", yLabel: y ?? "" };
+    this.chart.cloud = paired(series[x ?? ""], series[y ?? ""]);
+    this.chart.pick = null;
   }
 
   /**
@@ -146,6 +170,13 @@ export class Plot {
    * @param {Record<string, import("./series.js").Received>} series
    */
   take(series) {
+    if (this.busy) this.meanwhile.push(series);
+    else this.add(series);
+    if (this.stale && performance.now() - this.triedAt > RETRY) this.refresh().catch(() => {});
+  }
+
+  /** @param {Record<string, import("./series.js").Received>} series */
+  add(series) {
     let grown = false;
     for (const name of this.names) {
       const received = series[name];
@@ -157,7 +188,6 @@ export class Plot {
       if (data.t.length > 6000) this.data.set(name, thinned(data, 3000));
     }
     if (this.isCloud && grown && performance.now() - this.loadedAt > 5000) this.stale = true;
-    if (this.stale) this.refresh().catch(() => {});
   }
 
   draw() {
@@ -173,11 +203,12 @@ export class Plot {
     this.pointed = when;
     const legend = this.legend;
     if (this.isCloud) {
-      const cloud = this.chart.cloud;
-      const i = (cloud?.x.length ?? 0) - 1;
+      const { cloud, pick } = this.chart;
+      const i = pick ?? (cloud?.x.length ?? 0) - 1;
       const [x, y] = this.names.map((name) => this.variable(name));
-      const last = cloud && i >= 0 ? `last: ${number(cloud.x[i])} ${x.unit ?? ""}, ${number(cloud.y[i])} ${y.unit ?? ""}` : "";
-      say(legend, `across ${x.label}${x.unit ? ` (${x.unit})` : ""}, up ${y.label}${y.unit ? ` (${y.unit})` : ""} · ${last}`);
+      const across = `across ${x.label}${x.unit ? ` (${x.unit})` : ""}, up ${y.label}${y.unit ? ` (${y.unit})` : ""}`;
+      const point = cloud && i >= 0 ? `${number(cloud.x[i])} ${x.unit ?? ""}, ${number(cloud.y[i])} ${y.unit ?? ""}` : "";
+      say(legend, pick !== null && cloud ? `${time(cloud.t[pick])}: ${point}` : `${across} · last: ${point || "–"}`);
       return;
     }
     const lines = this.chart.lines;
@@ -233,7 +264,7 @@ export class Plot {
   }
 
   saveTable() {
-    const limits = this.isCloud ? {} : { since: this.chart.from, until: this.chart.to };
+    const limits = this.isCloud && this.span === Infinity ? {} : { since: this.chart.from, until: this.chart.to };
     make("a", { href: `/api/v1/export.csv?${api.query(this.names, limits)}`, download: "" }).click();
   }
 }

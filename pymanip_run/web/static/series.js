@@ -118,10 +118,10 @@ export function range(data, from, to, positive) {
 /**
  * Pairs of x and y of different times: each y with the nearest earlier x.
  * @param {Received | undefined} x @param {Received | undefined} y
- * @returns {{x: number[], y: number[]}}
+ * @returns {{x: number[], y: number[], t: number[]}} t: the times of y
  */
 export function paired(x, y) {
-  const found = { x: /** @type {number[]} */ ([]), y: /** @type {number[]} */ ([]) };
+  const found = { x: /** @type {number[]} */ ([]), y: /** @type {number[]} */ ([]), t: /** @type {number[]} */ ([]) };
   if (!x || !y) return found;
   const xs = x.v ?? [];
   const ys = y.v ?? [];
@@ -132,6 +132,7 @@ export function paired(x, y) {
     if (a === null || b === null) continue;
     found.x.push(a);
     found.y.push(b);
+    found.t.push(y.t[i]);
   }
   return found;
 }

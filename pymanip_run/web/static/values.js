@@ -6,9 +6,9 @@ import { before } from "./series.js";
 
 /**
  * @typedef {{t: number, value: number | null, unit: string | null, label: string | null, format: string | null, age: number,
- *   stale: boolean, alarm: string | null}} Value
+ *   stale: boolean, stale_after: number | null, alarm: string | null}} Value
  * @typedef {{row: HTMLTableRowElement, name: HTMLButtonElement, value: HTMLElement, unit: HTMLElement, age: HTMLElement,
- *   spark: HTMLCanvasElement, alarm: HTMLElement, t: number, isStale: boolean}} Row
+ *   spark: HTMLCanvasElement, alarm: HTMLElement, t: number, limit: number | null, state: string | null, decimals: number}} Row
  */
 
 const SPARK_SECONDS = 600;
@@ -34,13 +34,36 @@ export class Values {
       const row = this.rows.get(name) ?? this.add(name);
       say(row.name, one.label ?? name);
       row.name.title = one.label ? `${name}: ${one.label}` : name;
-      say(row.value, one.value === null ? (words.get(name) ?? "–") : number(one.value, one.format));
+      say(row.value, one.value === null ? (words.get(name) ?? "–") : steady(row, one.value, one.format));
       say(row.unit, one.unit ?? "");
       row.t = one.t;
-      row.isStale = one.stale;
-      row.row.className = `${one.stale ? "stale" : ""} ${one.alarm ?? ""}`;
-      say(row.alarm, one.stale ? "no fresh value" : (one.alarm ?? ""));
+      row.limit = one.stale_after;
+      row.state = one.alarm;
     }
+  }
+
+  /**
+   * Take over the last values of a message of the live stream; tell whether a variable is new.
+   * @param {{values: Record<string, Value>, nonfinite: [string, string][]}} shown
+   * @param {any} message
+   */
+  update(shown, message) {
+    let isNew = false;
+    const words = new Map(shown.nonfinite);
+    for (const [name, value] of Object.entries(message.values)) {
+      const one = shown.values[name];
+      if (!one) {
+        isNew = true;
+        continue;
+      }
+      one.t = message.series[name].t.at(-1);
+      one.value = value;
+      words.delete(name);
+      const word = message.nonfinite[name]?.at(-1);
+      if (value === null && word) words.set(name, word[1]);
+    }
+    shown.nonfinite = [...words];
+    return isNew;
   }
 
   /**
@@ -49,7 +72,13 @@ export class Values {
    * @param {boolean} live
    */
   tick(now, live) {
-    for (const row of this.rows.values()) say(row.age, live ? age(Math.max(0, now - row.t)) : "");
+    for (const row of this.rows.values()) {
+      const old = Math.max(0, now - row.t);
+      const isStale = live && row.limit !== null && old > row.limit;
+      say(row.age, live ? age(old) : "");
+      row.row.className = `${isStale ? "stale" : ""} ${row.state ?? ""}`;
+      say(row.alarm, isStale ? "no fresh value" : (row.state ?? ""));
+    }
   }
 
   /** @param {string} name @returns {Row} */
@@ -59,7 +88,7 @@ export class Values {
     const [value, unit, old, alarm] = ["number value", "unit", "number age", "alarm"].map((kind) => make("td", { class: kind }));
     const spark = make("canvas", { width: "168", height: "44", "aria-hidden": "true" });
     const row = make("tr", { "data-name": name }, make("td", { class: "name" }, choose), value, unit, old, make("td", { class: "spark" }, spark), alarm);
-    const made = { row, name: choose, value, unit, age: old, spark, alarm, t: 0, isStale: false };
+    const made = { row, name: choose, value, unit, age: old, spark, alarm, t: 0, limit: null, state: null, decimals: 0 };
     this.rows.set(name, made);
     this.body.append(row);
     this.sieve();
@@ -93,6 +122,11 @@ export class Values {
           history.v.push((received.v ?? [])[i]);
         }
       });
+      const old = before(history.t, (history.t.at(-1) ?? 0) - SPARK_SECONDS);
+      if (old > 100) {
+        history.t.splice(0, old);
+        history.v.splice(0, old);
+      }
       this.histories.set(name, history);
     }
   }
@@ -108,15 +142,21 @@ export class Values {
   }
 }
 
+/**
+ * A number that keeps its width while it changes: with as many decimals as it ever had.
+ * @param {Row} row @param {number} value @param {string | null} format
+ */
+function steady(row, value, format) {
+  const text = number(value, format);
+  if (format || !/^[-−]?\d+(\.\d+)?$/.test(text)) return text;
+  row.decimals = Math.min(6, Math.max(row.decimals, text.split(".")[1]?.length ?? 0));
+  return value.toFixed(Math.min(row.decimals, Math.max(0, 9 - String(Math.trunc(Math.abs(value))).length)));
+}
+
 /** @param {HTMLCanvasElement} canvas @param {{t: number[], v: (number | null)[]}} history @param {number} now
  * @param {number} span @param {string} ink */
 function draw(canvas, history, now, span, ink) {
   const from = now - span;
-  const first = before(history.t, from);
-  if (first > 100) {
-    history.t.splice(0, first);
-    history.v.splice(0, first);
-  }
   const seen = history.v.filter((v, i) => v !== null && history.t[i] >= from).map(Number);
   const pen = canvas.getContext("2d");
   if (!pen) return;

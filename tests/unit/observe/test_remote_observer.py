@@ -242,6 +242,45 @@ def test_follow_yields_each_entry(observer, session):
     assert all(entry.values["square"] == entry.values["n"] ** 2 for entry in seen)
 
 
+def test_following_begins_when_it_is_asked_for(observer, session):
+    entries = observer.follow(poll=0.01)
+    session.add_entry(n=1.0)
+    assert next(entries).values == {"n": 1.0}
+
+
+def test_following_ends_with_the_run_and_has_all_of_it(serve, session):
+    ended = {"state": "stopping", "reason": "enough", "exit_code": 0, "started": None, "duration": None,
+             "tasks": [], "sweeps": [], "alarms": []}  # fmt: skip
+    client = serve(progress=lambda: dict(ended))
+    with RemoteObserver("127.0.0.1", client.port) as observer:
+        entries = observer.follow(poll=5)
+        seen = []
+        following = threading.Thread(target=lambda: seen.extend(entries))
+        following.start()
+        time.sleep(0.3)  # it waits for what is new
+        for number in range(3000):
+            session.add_entry(n=number)
+        client.server.close()
+        following.join(10)
+        assert not following.is_alive()
+    assert [entry.values["n"] for entry in seen] == list(range(3000))
+
+
+def test_what_ends_a_recording_is_not_hidden_by_a_server_that_is_gone(serve, session):
+    client = serve()
+
+    def record(observer):
+        with observer.recording():
+            client.server.close()
+            raise ZeroDivisionError
+
+    with (
+        RemoteObserver("127.0.0.1", client.port) as observer,
+        pytest.raises(ZeroDivisionError),
+    ):
+        record(observer)
+
+
 def test_a_note(observer, session):
     event = observer.note("refilled", source="notebook")
     assert session.events() == [event]
@@ -417,6 +456,30 @@ def test_an_encrypted_server_is_asked_encrypted_and_one_of_unknown_certificate_n
     with pytest.raises(UnreachableError, match=r"encrypted|https"):
         RemoteObserver("127.0.0.1", client.port, tls=True, timeout=3).get_last_values()
     assert ssl
+
+
+@pytest.mark.needs_system("openssl")
+def test_a_server_whose_certificate_is_known_is_read_encrypted(
+    serve, session, tmp_path, monkeypatch
+):
+    import subprocess
+
+    from pymanip_run.session.serving import _context
+
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key, "-out", cert],
+        capture_output=True, check=True,
+    )  # fmt: skip
+    session.add_entry(T=1.0)
+    link = serve(Policy(tls=_context((cert, key)))).server.link
+    assert link.startswith("https://localhost:")
+    with pytest.raises(UnreachableError, match=r"no encrypted connection .*SSL_CERT_FILE"):
+        RemoteObserver(link).get_last_values()
+    monkeypatch.setenv("SSL_CERT_FILE", str(cert))
+    with RemoteObserver(link) as observer:
+        assert observer.get_last_values() == {"T": 1.0}
 
 
 @pytest.mark.parametrize("timeout", [0, -1, math.nan])

@@ -35,7 +35,7 @@ def test_the_snapshot_has_what_the_first_page_shows(client, session):
     assert shown["title"] == "Rayleigh-Bénard cell"
     assert shown["values"]["T"] | {"t": 0, "age": 0} == {
         "t": 0, "age": 0, "value": 293.15, "unit": "K", "label": "temperature", "format": ".3f",
-        "stale": False, "alarm": None,
+        "stale": False, "stale_after": 30.0, "alarm": None,
     }  # fmt: skip
     assert shown["values"]["T"]["t"] == session["T"].timestamps[0]
     assert shown["parameters"]["voltage"]["value"] == 4
@@ -224,7 +224,7 @@ def test_large_series_come_in_pages(client, session, monkeypatch):
     while True:
         page, end = history.raw_page(view, list(whole), since, math.inf, limit=100)
         for name, series in page["series"].items():
-            found[name] += series["v"]
+            found[name] += series["v"].tolist()
         assert sum(len(s["v"]) for s in page["series"].values()) <= 100
         pages += 1
         if end is None:
@@ -466,3 +466,56 @@ def test_nobody_watching_costs_the_recorder_nothing(serve, session, monkeypatch)
         time.sleep(0.05)
     session.add_entry(T=1.0)
     assert client.get("/api/v1/snapshot").json["values"]["T"]["value"] == 1.0
+
+
+@both
+def test_state_with_a_cursor_brings_what_is_new(client, session):
+    session.add_entry(T=0.0)
+    first = client.get("/api/v1/snapshot").json["next"]
+    session.add_entry(T=1.0)
+    session.note("remark")
+    found = client.get(f"/api/v1/state?after={first}").json
+    assert found["series"]["T"]["v"] == [1.0]
+    assert [event["text"] for event in found["events"]] == ["remark"]
+    again = client.get(f"/api/v1/state?after={found['next']}").json
+    assert (again["series"], again["events"]) == ({}, [])
+    assert client.get("/api/v1/state?after=x").error == "bad_cursor"
+    assert "series" not in client.get("/api/v1/state").json
+
+
+@both
+def test_numbers_that_json_does_not_have_are_named(client, session):
+    session.save_parameter(gain=math.inf, offset=math.nan, fine=1.0)
+    session.add_entry(T=math.inf)
+    session.add_entry(T=math.nan)
+    known = client.get("/api/v1/parameters").json["parameters"]
+    assert {name: (one["value"], one.get("nonfinite")) for name, one in known.items()} == {
+        "gain": (None, "inf"), "offset": (None, "nan"), "fine": (1.0, None),
+    }  # fmt: skip
+    variable = client.get("/api/v1/variables").json["variables"]["T"]
+    assert variable["nonfinite"] == [["first", "inf"], ["last", "nan"]]
+
+
+def test_a_long_history_is_compressed_for_those_who_understand_it(client, session):
+    import gzip
+
+    for number in range(5000):
+        session.add_entry(T=number)
+    plain = client.get("/api/v1/data?name=T")
+    packed = client.get("/api/v1/data?name=T", headers={"Accept-Encoding": "gzip"})
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(packed.body) == plain.body
+    assert len(packed.body) < len(plain.body) / 3
+    assert plain.json["series"]["T"]["v"] == list(range(5000))
+
+
+def test_a_run_with_simulated_devices_says_which(client, session):
+    from pymanip_run.session import internals
+
+    assert client.get("/api/v1/snapshot").json["simulated"] is None
+    internals(session).recorder.begin_run({}, {"simulated": "supply, thermo"})
+    deadline = time.monotonic() + 5
+    while client.get("/api/v1/snapshot").json["simulated"] != "supply, thermo":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert client.get("/api/v1/runs").json["runs"][-1]["texts"] == {"simulated": "supply, thermo"}

@@ -1,6 +1,7 @@
 """The live stream."""
 
 import asyncio
+import socket
 import threading
 import time
 
@@ -195,3 +196,137 @@ async def test_the_end_of_the_run_is_told(serve, session):
 
 def test_without_an_upgrade_it_is_refused(client):
     assert client.get("/api/v1/live").error == "no_websocket"
+
+
+async def test_an_event_alone_is_told_once(client, session):
+    async with Listener(client) as one:
+        await one.next("hello")
+        session.note("first")
+        assert (await one.next())["text"] == "first"
+        await asyncio.sleep(0.5)
+        session.note("second")
+        assert (await one.next())["text"] == "second"
+
+
+async def test_who_comes_back_is_told_the_events_of_the_meantime(client, session, monkeypatch):
+    from pymanip_run.web import recent
+
+    monkeypatch.setattr(recent, "UNWATCHED_SECONDS", 0.1)
+    async with Listener(client) as one:
+        cursor = (await one.next("hello"))["next"]
+    await asyncio.to_thread(wait_until_nobody_listens, session)
+    session.add_entry(T=1.0)
+    session.note("while nobody listened")
+    session.add_entry(T=2.0)
+    async with Listener(client, after=cursor) as one:
+        assert (await one.next("event"))["text"] == "while nobody listened"
+        assert (await one.next("entry"))["series"]["T"]["v"] == [1.0, 2.0]
+
+
+def wait_until_nobody_listens(session):
+    from pymanip_run.session import internals
+
+    deadline = time.monotonic() + 10
+    while internals(session).feed.active:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+async def test_what_is_not_finite_is_null_and_said(client, session):
+    async with Listener(client) as one:
+        await one.next("hello")
+        session.add_entry(T=float("nan"), P=float("-inf"), Q=1.0)
+        message = await one.next("entry")
+        assert message["values"] == {"T": None, "P": None, "Q": 1.0}
+        assert message["nonfinite"] == {"T": [[0, "nan"]], "P": [[0, "-inf"]]}
+
+
+async def test_all_that_was_recorded_is_told_before_the_end(serve, session):
+    client = serve(progress=lambda: dict(ENDED))
+    taken = []
+    async with Listener(client) as one:
+        await one.next("hello")
+        session.add_entry(n=-1.0)
+        taken += (await one.next("entry"))["series"]["n"]["v"]
+        for number in range(5000):
+            session.add_entry(n=number)
+        closing = threading.Thread(target=client.server.close)
+        closing.start()
+        while (message := await one.next())["type"] != "state":
+            taken += message["series"]["n"]["v"]
+        await asyncio.to_thread(closing.join)
+    assert (message["state"], message["reason"]) == ("finished", "enough")
+    assert taken == [float(number) for number in range(-1, 5000)]
+
+
+ENDED = {"state": "stopping", "reason": "enough", "exit_code": 0, "started": None, "duration": None,
+         "tasks": [], "sweeps": [], "alarms": []}  # fmt: skip
+
+
+async def test_the_last_values_come_with_the_news_of_the_end(serve, session):
+    client = serve(progress=lambda: dict(ENDED))
+    session.add_entry(n=0.0)
+    cursor = (await asyncio.to_thread(client.get, "/api/v1/snapshot")).json["next"]
+    waiting = asyncio.create_task(
+        asyncio.to_thread(client.get, f"/api/v1/state?wait=20&after={cursor}")
+    )
+    await asyncio.sleep(0.3)
+    session.note("the last remark")
+    session.add_entry(n=1.0)
+    await asyncio.to_thread(client.server.close)
+    found = (await waiting).json
+    assert (found["state"], found["reason"], found["exit_code"]) == ("finished", "enough", 0)
+    assert found["series"]["n"]["v"] == [1.0]
+    assert [event["text"] for event in found["events"]] == ["the last remark"]
+    assert found["more"] is False
+
+
+async def test_a_silent_listener_is_asked_whether_it_is_there(serve, session, monkeypatch):
+    from pymanip_run.web import live
+
+    monkeypatch.setattr(live, "HEARTBEAT", 0.3)
+    client = serve()
+    async with Listener(client, autoping=False) as one:
+        async with asyncio.timeout(10):
+            while (message := await one.socket.receive()).type is not aiohttp.WSMsgType.PING:
+                assert message.type is aiohttp.WSMsgType.TEXT
+        # It does not answer: after another half of the time it is taken for gone.
+        async with asyncio.timeout(10):
+            while (await one.socket.receive()).type not in CLOSED:
+                pass
+
+
+CLOSED = {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR}  # fmt: skip
+
+
+async def test_a_listener_that_takes_nothing_costs_no_memory_and_delays_nobody(
+    serve, session, monkeypatch
+):
+    """What it does not take is not made: it is kept where it is kept for all."""
+    from pymanip_run.web import live
+
+    monkeypatch.setattr(live, "STUCK_SECONDS", 1.0)
+    client = serve()
+    names = {f"variable_{k}": float(k) for k in range(200)}
+    async with Listener(client) as slow, Listener(client) as quick:
+        transport = slow.socket._response.connection.transport
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        transport.pause_reading()
+        deadline = time.monotonic() + 60
+        while gate_of(client).connections > 1:  # it is ended, and the other one is not
+            assert time.monotonic() < deadline
+            for _ in range(25):
+                session.add_entry(names)
+            await quick.next("entry")
+            waiting = [c.transport.get_write_buffer_size() for c in gate_of(client)._connections]
+            assert max(waiting, default=0) < 8 << 20
+
+
+def gate_of(client):
+    """The gate of a server, of which there is one in this process."""
+    import gc
+
+    from pymanip_run.web.gate import Gate
+
+    found = [one for one in gc.get_objects() if isinstance(one, Gate)]
+    return next(g for g in found if any(s.fileno() >= 0 and s.getsockname()[1] == client.port for s in g._listeners))  # fmt: skip

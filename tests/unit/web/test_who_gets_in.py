@@ -236,6 +236,18 @@ def test_the_names_of_this_computer_are_known(serve, host):
     assert client.get("/api/v1/runs", token=False, headers={"Host": host}).status == 200
 
 
+def test_the_name_that_the_network_has_for_this_computer_is_known(serve, monkeypatch):
+    from pymanip_run.web import server
+
+    monkeypatch.setattr(server, "full_names", lambda: {"labpc.physik.example.org"})
+    client = serve(Policy("none"))
+    deadline = time.monotonic() + 5
+    host = {"Host": "LabPC.physik.example.org:6913"}
+    while client.get("/api/v1/runs", token=False, headers=host).status != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:6913", "localhost.evil.example", "127.0.0.1.evil.example",
                                   "", "evil.local.example", "a/b", "x@localhost", "localhost:x:y", "[::1", "é" * 40])  # fmt: skip
 @pytest.mark.parametrize("path", ["/", "/api/v1/runs", "/healthz"])

@@ -67,7 +67,7 @@ test("the range of what is seen leaves out what is not, and below zero on a log 
 });
 
 test("x and y of different times are paired by the nearest earlier x", () => {
-  assert.deepEqual(series.paired({ t: [1, 5], v: [10, 50] }, { t: [0, 2, 5, 9], v: [1, 2, 3, null] }), { x: [10, 50], y: [2, 3] });
+  assert.deepEqual(series.paired({ t: [1, 5], v: [10, 50] }, { t: [0, 2, 5, 9], v: [1, 2, 3, null] }), { x: [10, 50], y: [2, 3], t: [2, 5] });
 });
 
 test("old points are forgotten, but the line still enters from the left", () => {
