@@ -3,14 +3,16 @@
 # ruff: noqa: PLC0415 - heavy modules are imported where they are used, --help must not wait for them
 from __future__ import annotations
 
-import shutil
-import sys
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pymanip_run.cli.collection import is_collection
 from pymanip_run.cli.complete import names_in_session, readable_sessions
 from pymanip_run.cli.files import found, opened, refuse_old
+from pymanip_run.cli.looking import check_names, has_name, print_text, session_summary, width
+from pymanip_run.cli.plots import check_plot_options
 from pymanip_run.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,15 +23,14 @@ if TYPE_CHECKING:
 
 __all__ = ["inspect"]
 
-#: Off a terminal nothing has to fit.
-WIDE = 160
-
 
 def inspect(
     session: Annotated[
         str,
         typer.Argument(
-            metavar="SESSION", help="The session file.", autocompletion=readable_sessions
+            metavar="SESSION",
+            help="The session file; of several, or a folder, a table.",
+            autocompletion=readable_sessions,
         ),
     ],
     names: Annotated[
@@ -45,6 +46,12 @@ def inspect(
         int | None,
         typer.Option("--tail", metavar="N", min=1, help="The last N values of each variable."),
     ] = None,
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow", "-f", help="What comes in, line by line, until Ctrl-C; also of later runs."
+        ),
+    ] = False,
     events: Annotated[bool, typer.Option("--events", help="All events, one a line.")] = False,
     config: Annotated[
         bool,
@@ -52,6 +59,30 @@ def inspect(
             "--config", help="Of each run: experiment file, code, overrides, versions, command."
         ),
     ] = False,
+    diff: Annotated[
+        bool,
+        typer.Option(
+            "--diff", help="Two sessions, --diff A B: in what they differ; then NAMEs, if any."
+        ),
+    ] = False,
+    where: Annotated[
+        list[str] | None,
+        typer.Option("--where", metavar="CONDITION", help="Of a table: only these, 'voltage > 3'."),
+    ] = None,
+    sort: Annotated[
+        str | None, typer.Option("--sort", metavar="NAME", help="Of a table: in this order.")
+    ] = None,
+    reverse: Annotated[bool, typer.Option("--reverse", help="The largest first.")] = False,
+    plot: Annotated[
+        bool, typer.Option("--plot", help="Draw these variables, in the terminal or with -o.")
+    ] = False,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "-o", metavar="FILE", help="Of a plot: the figure to write, .png, .svg or .pdf."
+        ),
+    ] = None,
+    log: Annotated[bool, typer.Option("--log", help="Of a plot: values on a log axis.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
     verify: Annotated[
         bool,
@@ -59,37 +90,120 @@ def inspect(
     ] = False,
 ) -> None:
     """Show what is in a session: runs, variables with statistics, parameters, datasets, events."""
-    path = found(session, "inspect")
+    _check_options(
+        {
+            "--diff": diff,
+            "--verify": verify,
+            "--config": config,
+            "--follow": follow,
+            "--plot": plot,
+        },
+        {"--tail": tail is not None, "--events": events},
+    )
+    check_plot_options(plot=plot, output=output, log=log)
+    wanted = tuple(dict.fromkeys(names or ()))
+    if diff:
+        print_text(_difference(session, wanted, json=json))
+        return
+    if is_collection(session, wanted):
+        chosen = [verify, config, follow, tail is not None, events]
+        print_text(_collection([session, *wanted], where, sort, chosen, reverse=reverse, json=json))
+        return
+    path = _single(session, any((where, sort, reverse)))
     if verify:
         refuse_old(path)
         _verify(path)
         return
     with opened(path) as view:
-        wanted = tuple(dict.fromkeys(names or ()))
-        _check(view, wanted)
-        if config:
+        check_names(view, wanted)
+        if follow:
+            from pymanip_run.cli.following import follow as follow_session
+
+            follow_session(view, path, wanted, tail or 0, json=json, events=events)
+            return
+        if plot:
+            from pymanip_run.cli.plots import plot_session
+
+            text = plot_session(view, path, wanted, output, log=log)
+        elif config:
             text = _config(view, path, json=json)
         elif json:
             text = _json(view, path, wanted, tail)
-        elif tail is not None:
-            from pymanip_run.cli.format import tail_text
-
-            text = tail_text(view, _logged(view, wanted), tail)
-        elif events:
-            from pymanip_run.cli.format import events_text
-
-            text = events_text(view.events())
         else:
-            text = _text(view, path, wanted)
+            text = _as_text(view, path, wanted, tail, events=events)
     if text:
-        _print(text)
+        print_text(text)
+
+
+def _check_options(kinds: dict[str, bool], parts: dict[str, bool]) -> None:
+    """Refuse options that ask for two things at once."""
+    chosen = [option for option, given in kinds.items() if given]
+    if chosen and chosen != ["--follow"]:
+        chosen += [option for option, given in parts.items() if given]
+    if len(chosen) > 1:
+        raise UsageError(f"{' and '.join(chosen[:2])} show different things; give one of them")
+
+
+def _single(session: str, is_table_meant: bool) -> Path:
+    """Return the file of a single session, of which there is no table."""
+    path = found(session, "inspect")
+    if is_table_meant:
+        raise UsageError(
+            "--where, --sort and --reverse are for a table of sessions; name their folder:\n"
+            f"  pymanip-inspect {shlex.quote(str(path.parent))}"
+        )
+    return path
+
+
+def _collection(
+    words: Sequence[str],
+    where: Sequence[str] | None,
+    sort: str | None,
+    others: Sequence[bool],
+    *,
+    reverse: bool,
+    json: bool,
+) -> str:
+    from pymanip_run.cli.collection import collection_json, collection_text, selected
+
+    if any(others):
+        raise UsageError(
+            "of several sessions there is a table, with --where, --sort, --reverse and --json; the other options "
+            "need a single one"
+        )
+    sessions, columns = selected(words, where or (), sort, reverse=reverse)
+    if json:
+        return collection_json(sessions, columns)
+    return collection_text(sessions, columns, width())
+
+
+def _difference(session: str, names: tuple[str, ...], *, json: bool) -> str:
+    if not names:
+        raise UsageError(
+            f"--diff compares two sessions; name the other one:\n  pymanip-inspect --diff {session} OTHER.h5"
+        )
+    from pymanip_run.describe.difference import differences
+
+    paths = found(session, "inspect"), found(names[0], "inspect")
+    with opened(paths[0]) as a, opened(paths[1]) as b:
+        for name in names[1:]:
+            if not has_name(a, name):
+                check_names(b, [name])
+        result = differences(a, b, (str(paths[0]), str(paths[1])), names[1:])
+    if json:
+        from json import dumps
+
+        return dumps(result, indent=2, allow_nan=False)
+    from pymanip_run.cli.differing import difference_text
+
+    return difference_text(result, width())
 
 
 def _verify(path: Path) -> None:
     from pymanip_run.cli.outcome import UNSUITABLE_FILE, leave_now
-    from pymanip_run.livetable.text import inert
     from pymanip_run.storage.verify import verify
     from pymanip_run.units import format_size
+    from pymanip_run.wording import inert
 
     result = verify(path)
     in_file = "all of it is in the HDF5 file"
@@ -102,7 +216,7 @@ def _verify(path: Path) -> None:
         f"read {result.values} values and {result.records} records; {in_file}",
         *map(inert, result.problems),
     ]
-    _print("\n".join(lines))
+    print_text("\n".join(lines))
     if not result.healthy:
         leave_now(UNSUITABLE_FILE)
 
@@ -115,14 +229,6 @@ def _config(view: SessionView, path: Path, *, json: bool) -> str:
     if json:
         return dumps({"file": str(path), "runs": config_described(view.runs())}, indent=2)
     return config_text(view.runs())
-
-
-def _check(view: SessionView, names: Sequence[str]) -> None:
-    """Refuse names that are nowhere in the session, with the nearest ones."""
-    others = view.parameter_table().keys() | view.metadatas().keys() | view.dataset_names()
-    for name in names:
-        if name not in others:
-            view.logged_variable(name)
 
 
 def _logged(view: SessionView, names: Sequence[str]) -> list[str]:
@@ -151,17 +257,11 @@ def _json(view: SessionView, path: Path, names: Sequence[str], tail: int | None)
     return dumps(summary, indent=2, allow_nan=False)
 
 
-def _text(view: SessionView, path: Path, names: Sequence[str]) -> str:
-    from pymanip_run.cli.format import session_text
-    from pymanip_run.registry import registered_runs
+def _as_text(
+    view: SessionView, path: Path, names: Sequence[str], tail: int | None, *, events: bool
+) -> str:
+    from pymanip_run.cli.format import events_text, tail_text
 
-    absolute = str(path.absolute())
-    running = any(run.is_running and run.session == absolute for run in registered_runs())
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDE
-    return session_text(view, path, names, running=running, width=max(40, width))
-
-
-def _print(text: str) -> None:
-    from pymanip_run.livetable.text import glyphs_for
-
-    print(glyphs_for(sys.stdout.encoding).encodable(text))
+    if tail is not None:
+        return tail_text(view, _logged(view, names), tail)
+    return events_text(view.events()) if events else session_summary(view, path, names)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["NotAnImageError", "Scale", "write"]
+__all__ = ["NotAnImageError", "Scale", "encoded", "write"]
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 #: By the number of channels: gray, gray and alpha, colours, colours and alpha.
@@ -49,24 +50,41 @@ def write(array: NDArray[Any], path: Path) -> Scale:
         If it is none.
     """
     pixels, scale = _pixels(array)
+    with path.open("wb") as file:
+        _write(pixels, file)
+    return scale
+
+
+def encoded(array: NDArray[Any]) -> bytes:
+    """Return an array as the bytes of a PNG file, as `write` writes it.
+
+    Raises
+    ------
+    NotAnImageError
+        If it is none.
+    """
+    file = io.BytesIO()
+    _write(_pixels(array)[0], file)
+    return file.getvalue()
+
+
+def _write(pixels: NDArray[Any], file: BinaryIO) -> None:
     height, width, channels = pixels.shape
     bits = 8 * pixels.dtype.itemsize
     head = struct.pack(">IIBBBBB", width, height, bits, COLOUR[channels], 0, 0, 0)
     rows = pixels.astype(pixels.dtype.newbyteorder(">")).reshape(height, -1)
     packer = zlib.compressobj(6)
-    with path.open("wb") as file:
-        file.write(SIGNATURE)
-        _chunk(file, b"IHDR", head)
-        step = max(1, (1 << 20) // max(1, rows[0].nbytes))
-        for low in range(0, height, step):
-            part = rows[low : low + step]
-            # Every row begins with its filter: none.
-            filtered = np.zeros((len(part), 1 + part[0].nbytes), np.uint8)
-            filtered[:, 1:] = np.ascontiguousarray(part).view(np.uint8).reshape(len(part), -1)
-            _chunk(file, b"IDAT", packer.compress(filtered.tobytes()))
-        _chunk(file, b"IDAT", packer.flush())
-        _chunk(file, b"IEND", b"")
-    return scale
+    file.write(SIGNATURE)
+    _chunk(file, b"IHDR", head)
+    step = max(1, (1 << 20) // max(1, rows[0].nbytes))
+    for low in range(0, height, step):
+        part = rows[low : low + step]
+        # Every row begins with its filter: none.
+        filtered = np.zeros((len(part), 1 + part[0].nbytes), np.uint8)
+        filtered[:, 1:] = np.ascontiguousarray(part).view(np.uint8).reshape(len(part), -1)
+        _chunk(file, b"IDAT", packer.compress(filtered.tobytes()))
+    _chunk(file, b"IDAT", packer.flush())
+    _chunk(file, b"IEND", b"")
 
 
 def _chunk(file: Any, kind: bytes, data: bytes) -> None:

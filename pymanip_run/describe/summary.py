@@ -12,7 +12,14 @@ if TYPE_CHECKING:
     from pymanip_run.core.view import SessionView
     from pymanip_run.records import DatasetInfo, Event, Run, VariableInfo
 
-__all__ = ["Described", "describe", "is_healthy", "plain"]
+__all__ = [
+    "Described",
+    "describe",
+    "described_run",
+    "described_variable",
+    "is_healthy",
+    "plain",
+]
 
 #: What `describe` returns: only what JSON holds.
 Described = dict[str, Any]
@@ -37,8 +44,10 @@ def describe(view: SessionView, file: str | None, names: Collection[str] = ()) -
         "format_version": info.format_version,
         "created": finite(info.created),
         "title": info.title,
-        "runs": [_run(run) for run in view.runs()],
-        "variables": {n: _variable(v) for n, v in view.variables().items() if _wanted(n, names)},
+        "runs": [described_run(run) for run in view.runs()],
+        "variables": {
+            n: described_variable(v) for n, v in view.variables().items() if _wanted(n, names)
+        },
         "parameters": {
             n: plain(p.value) for n, p in view.parameter_table().items() if _wanted(n, names)
         },
@@ -59,7 +68,8 @@ def _wanted(name: str, names: Collection[str]) -> bool:
     return name in names if names else not name.startswith("_")
 
 
-def _run(run: Run) -> Described:
+def described_run(run: Run) -> Described:
+    """Return when a run was, and how it ended."""
     return {
         "start": finite(run.start),
         "stop": finite(run.stop),
@@ -68,7 +78,8 @@ def _run(run: Run) -> Described:
     }
 
 
-def _variable(info: VariableInfo) -> Described:
+def described_variable(info: VariableInfo) -> Described:
+    """Return unit and statistics of a variable."""
     known = info.statistics
     return {
         "unit": info.description.unit,
