@@ -6,13 +6,22 @@ import functools
 from contextvars import ContextVar
 from pathlib import Path
 
-__all__ = ["POINT_PREFIX", "boot_id", "current_point", "current_task", "process_start"]
+__all__ = [
+    "POINT_PREFIX",
+    "boot_id",
+    "current_point",
+    "current_task",
+    "cut_sleeps",
+    "process_start",
+]
 
 #: With the name of the sweep, it names the variable that holds the index of the point.
 POINT_PREFIX = "_point_"
 #: Name of the sweep and index (from 0) of the point whose step is running, or None outside one.
 #: Tasks and threads started by a step inherit it; sweeps that run side by side do not mix.
 current_point: ContextVar[tuple[str, int] | None] = ContextVar("current_point", default=None)
+#: Receives the seconds of each sleep of the present point that the stop of the run has cut short.
+cut_sleeps: ContextVar[list[float] | None] = ContextVar("cut_sleeps", default=None)
 #: Name of the task of a run that the code belongs to; None outside one. Inherited in the same way.
 current_task: ContextVar[str | None] = ContextVar("current_task", default=None)
 

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from pymanip_run.core.pages import pages
+from pymanip_run.records import Window
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from pymanip_run.records import FloatArray
 
-__all__ = ["Decimator", "Envelope", "Means", "envelope"]
+__all__ = ["Decimator", "Envelope", "Means", "decimated", "envelope"]
+
+
+#: A series that is not longer is decimated as a whole.
+AT_ONCE = 1 << 22
 
 
 class Envelope(NamedTuple):
@@ -40,6 +50,34 @@ def envelope(times: FloatArray, values: FloatArray, points: int) -> Envelope:
     low = np.fmin.reduceat(values, starts)
     high = np.fmax.reduceat(values, starts)
     return Envelope(times[starts], low, high)
+
+
+def decimated(
+    read: Callable[[Window], tuple[FloatArray, FloatArray]],
+    points: int,
+    since: float | None = None,
+    until: float | None = None,
+    expected: int = 0,
+) -> Envelope:
+    """Return the envelope of a series of any length, which is read in parts where it is long.
+
+    Parameters
+    ----------
+    read
+        Reads the part of the series in a window.
+    since, until
+        Only ``since <= time < until``.
+    expected
+        About how many values are expected there.
+    """
+    if expected <= AT_ONCE:
+        times, values = read(Window(since, until, head=AT_ONCE))
+        if len(times) < AT_ONCE:
+            return envelope(times, values, points)
+    decimator = Decimator(points, expected)
+    for page in pages(read, since, until):
+        decimator.add(*page)
+    return decimator.envelope()
 
 
 class Means(NamedTuple):
@@ -104,6 +142,24 @@ class Decimator:
             self._open += self._size
         self._size *= 2
         self._columns = _merged(self._columns)
+
+    def forget(self, before: float = -math.inf, most: int | None = None) -> None:
+        """Forget the oldest stretches.
+
+        Parameters
+        ----------
+        before
+            Those that begin before this time.
+        most
+            Those that are not needed for the last so many values, at least 1.
+        """
+        gone = int(np.searchsorted(self._columns[0], before))
+        if most is not None:
+            gone = max(gone, len(self._columns[0]) - -(-most // self._size))
+        if gone:
+            self._columns = [column[gone:] for column in self._columns]
+            if not len(self._columns[0]):
+                self._open = 0
 
     def envelope(self) -> Envelope:
         """Return minimum and maximum of each stretch; NaN for one without a number."""

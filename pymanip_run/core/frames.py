@@ -1,24 +1,23 @@
-"""A session as pandas, xarray, text and HTML. The libraries are imported where they are used."""
+"""A session as pandas, xarray and text. The libraries are imported where they are used."""
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from pymanip_run.clock import iso_local
+from pymanip_run.core.chunked import stamps
 from pymanip_run.errors import UsageError
 from pymanip_run.lazily import need
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
     import xarray as xr
     from numpy.typing import NDArray
 
-    from pymanip_run.records import FloatArray, Parameter, Series, VariableInfo
+    from pymanip_run.records import DatasetInfo, FloatArray, Series
 
 
 def to_dataframe(
@@ -44,11 +43,39 @@ def to_xarray(series: Sequence[Series]) -> xr.Dataset:
     axis, columns = _joined(series)
     variables = {}
     for one, column in zip(series, columns, strict=True):
-        attributes = {"units": one.unit, "long_name": one.label}
-        variables[one.name] = ("time", column, {k: v for k, v in attributes.items() if v})
-    stamps = axis.astype("datetime64[us]").astype("datetime64[ns]")
-    result: xr.Dataset = xarray.Dataset(variables, coords={"time": stamps})
+        variables[one.name] = ("time", column, _attributes(one))
+    times = axis.astype("datetime64[us]").astype("datetime64[ns]")
+    result: xr.Dataset = xarray.Dataset(variables, coords={"time": times})
     return result
+
+
+def chunked_dataset(series: Sequence[Series], pairs: Sequence[tuple[Any, Any]]) -> xr.Dataset:
+    """Return dask arrays of equal times as the variables of a Dataset over samples.
+
+    The times are a coordinate without an index, which would have to be in memory.
+    """
+    xarray = need("xarray", "analysis")
+    variables = {
+        one.name: ("sample", values, _attributes(one))
+        for one, (_, values) in zip(series, pairs, strict=True)
+    }
+    result: xr.Dataset = xarray.Dataset(variables, coords={"time": ("sample", stamps(pairs[0][0]))})
+    return result
+
+
+def records_dataset(info: DatasetInfo, times: FloatArray, records: Any) -> xr.Dataset:
+    """Return the records of a dataset, of shape (n, *shape), as a Dataset over their times."""
+    xarray = need("xarray", "analysis")
+    axes = ("time", *(f"{info.name}_{i}" for i in range(len(info.shape))))
+    attributes = {"units": info.unit} if info.unit else {}
+    result: xr.Dataset = xarray.Dataset(
+        {info.name: (axes, records, attributes)}, coords={"time": stamps(times)}
+    )
+    return result
+
+
+def _attributes(one: Series) -> dict[str, str]:
+    return {k: v for k, v in (("units", one.unit), ("long_name", one.label)) if v}
 
 
 def _joined(
@@ -88,23 +115,3 @@ def to_text(heading: str, sections: Mapping[str, Mapping[str, Any]]) -> str:
             lines = [f"{name}: {value}" for name, value in items.items()]
             blocks.append("\n".join([title, "=" * len(title), *lines]))
     return "\n\n".join(blocks) + "\n"
-
-
-def to_html(
-    name: str, variables: Iterable[VariableInfo], parameters: Mapping[str, Parameter]
-) -> str:
-    """Return a small table of a session for a notebook; all names and units are escaped."""
-    rows = "".join(
-        f"<tr><td>{escape(v.name)}</td><td>{v.statistics.n}</td><td>{v.statistics.last_value:g}</td>"
-        f"<td>{escape(v.description.unit or '')}</td><td>{escape(iso_local(v.statistics.last_time))}</td></tr>"
-        for v in variables
-    )
-    settings = ", ".join(
-        f"{escape(key)} = {escape(str(p.value))} {escape(p.unit or '')}".strip()
-        for key, p in parameters.items()
-    )
-    return (
-        f"<b>{escape(name)}</b>{f'<p>{settings}</p>' if settings else ''}"
-        "<table><thead><tr><th>variable</th><th>n</th><th>last</th><th>unit</th><th>at</th></tr></thead>"
-        f"<tbody>{rows}</tbody></table>"
-    )

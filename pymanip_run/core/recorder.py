@@ -32,7 +32,11 @@ from pymanip_run.units import parse_duration
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from pymanip_run.core.feed import Feed
+    from pymanip_run.records import SweepPoint
     from pymanip_run.storage.contract import WritableStore
 
 __all__ = ["Recorder"]
@@ -139,15 +143,10 @@ class Recorder:
             return
         with self._store.lock:
             ns = self._stamp()
-            large = []
-            for name, stored, python_type in records:
-                size = len(stored) if isinstance(stored, str) else stored.nbytes
-                if size > LARGE_RECORD:
-                    large.append((name, stored, python_type))
-                else:
-                    self._store.append_array(ns, name, stored, python_type)
-        for name, stored, python_type in large:
-            self._store.append_array(ns, name, stored, python_type)
+            if sum(_size(stored) for _, stored, _ in records) <= LARGE_RECORD:
+                self._store.append_arrays(ns, records)
+                return
+        self._store.append_arrays(ns, records)
 
     def save_parameter(self, /, *dicts: Mapping[str, Any], **values: Any) -> None:
         """Set parameters; the change of an existing one is an event.
@@ -159,8 +158,17 @@ class Recorder:
         ValueError
             If a text has NUL or lone surrogates; nothing of the call is stored.
         """
-        for name, value in _checked_parameters(_merged(dicts, values)):
-            self.put_parameter(name, value)
+        checked = _checked_parameters(_merged(dicts, values))
+        with self._store.lock:
+            stamps = [self._stamp() for _ in checked]
+            with self._store.together():
+                events = [
+                    self._store_parameter(ns, name, value)
+                    for ns, (name, value) in zip(stamps, checked, strict=True)
+                ]
+            self._parameters.update(checked)
+            for event in filter(None, events):
+                self._feed.publish(event)
 
     def put_parameter(
         self, name: str, value: float | bool | str, unit: str | None = None, source: str = ""
@@ -171,15 +179,30 @@ class Recorder:
             check_text(name, unit, "unit")
         with self._store.lock:
             ns = self._stamp()
-            missing = object()
-            old = self._parameters.get(name, missing)
-            self._store.put_parameter(ns, name, value, unit)
+            with self._store.together():
+                event = self._store_parameter(ns, name, value, unit, source)
             self._parameters[name] = value
-            if old is missing or _same(old, value):
-                return None
-            event = Event(ns, "parameter", source or name, f"{name}: {old!r} → {value!r}")
-            self._event(event)
-            return event
+            if event is not None:
+                self._feed.publish(event)
+        return event
+
+    def _store_parameter(
+        self,
+        ns: int,
+        name: str,
+        value: float | bool | str,
+        unit: str | None = None,
+        source: str = "",
+    ) -> Event | None:
+        """Store a parameter and the event of its change, which is returned, and still to be announced."""
+        missing = object()
+        old = self._parameters.get(name, missing)
+        self._store.put_parameter(ns, name, value, unit)
+        if old is missing or _same(old, value):
+            return None
+        event = Event(ns, "parameter", source or name, f"{name}: {old!r} → {value!r}")
+        self._store.append_event(event)
+        return event
 
     def save_metadata(self, /, *dicts: Mapping[str, Any], **values: Any) -> None:
         """Set metadata: texts, or what JSON can hold; the change of an existing one is an event.
@@ -195,15 +218,19 @@ class Recorder:
             check_name(name, "metadata"): _checked_json(name, value)
             for name, value in _merged(dicts, values).items()
         }
-        for name, value in merged.items():
-            with self._store.lock:
-                ns = self._stamp()
-                changed = name in self._metadata and self._metadata[name] != value
-                old = self._metadata.get(name)
-                self._store.put_metadata(ns, name, value)
-                self._metadata[name] = value
-                if changed and not name.startswith("_"):
-                    self._event(Event(ns, "metadata", name, f"{name}: {old!r} → {value!r}"))
+        with self._store.lock:
+            stamps = [self._stamp() for _ in merged]
+            events = []
+            with self._store.together():
+                for ns, (name, value) in zip(stamps, merged.items(), strict=True):
+                    self._store.put_metadata(ns, name, value)
+                    old = self._metadata.get(name, value)
+                    if old != value and not name.startswith("_"):
+                        events.append(Event(ns, "metadata", name, f"{name}: {old!r} → {value!r}"))
+                        self._store.append_event(events[-1])
+            self._metadata.update(merged)
+            for event in events:
+                self._feed.publish(event)
 
     def describe(
         self,
@@ -279,6 +306,17 @@ class Recorder:
             self._store.put_run(event.ns, self._run_index, attributes, {})
             self._run_index = None
 
+    def instant(self) -> int:
+        """Return a time (ns) between all that was recorded so far and all that will be."""
+        with self._store.lock:
+            return self._stamp()
+
+    def end_point(self, point: SweepPoint) -> None:
+        """Record that a point of a sweep of this run is over now, behind all its data; outside of a run nothing."""
+        with self._store.lock:
+            if self._run_index is not None:
+                self._store.append_point(self._run_index, point._replace(ns=self._stamp()))
+
     def _event(self, event: Event) -> None:
         self._store.append_event(event)
         self._feed.publish(event)
@@ -287,11 +325,16 @@ class Recorder:
         self._event(Event(step.ns, "clock", "clock", step.text))
 
 
+def _size(stored: NDArray[np.generic] | str) -> int:
+    return len(stored) if isinstance(stored, str) else stored.nbytes
+
+
 def _last_ns(store: WritableStore) -> int:
     """Return the latest time in a session that is continued."""
     times = [time for time, _ in store.last_values().values()]
     times += [info.last_time for info in store.datasets().values()]
     times += [event.time for event in store.events()[-1:]]
+    times += [as_seconds(parameter.ns) for parameter in store.parameters().values()]
     return as_ns(max(times)) if times else 0
 
 

@@ -6,20 +6,20 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from pymanip_run.clock import iso_local
 from pymanip_run.core import frames
-from pymanip_run.core.decimate import Envelope, envelope
+from pymanip_run.core.conversions import Conversions
 from pymanip_run.errors import NotFoundError, nearest
 from pymanip_run.records import (
     DatasetInfo,
-    Event,
+    Events,
     FloatArray,
     Parameter,
-    Run,
+    Runs,
     Series,
     SessionInfo,
     VariableInfo,
@@ -31,10 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    import pandas as pd
-    import xarray as xr
     from numpy.typing import NDArray
 
+    from pymanip_run.records import SweepPoint
     from pymanip_run.storage.contract import ReadableStore
 
 __all__ = ["SessionView", "is_public"]
@@ -53,7 +52,7 @@ class SessionState:
         self.name = name
 
 
-class SessionView:
+class SessionView(Conversions):
     """The reads of a session. Each call shows its present state.
 
     Parameters
@@ -166,17 +165,6 @@ class SessionView:
         part = self.logged_variable(name).since(timestamp)
         return part.timestamps, part.values
 
-    def decimated(
-        self, name: str, since: When | None = None, until: When | None = None, points: int = 1000
-    ) -> Envelope:
-        """Return the minimum and maximum of a variable in `points` stretches."""
-        series = self.logged_variable(name)
-        if since is not None:
-            series = series.since(since)
-        if until is not None:
-            series = series.between(-np.inf, until)
-        return envelope(series.timestamps, series.values, points)
-
     # -- datasets -------------------------------------------------------------------------------
 
     def datasets_info(self) -> dict[str, DatasetInfo]:
@@ -285,52 +273,21 @@ class SessionView:
         """Tell whether there is a metadata item of this name."""
         return name in self._session.store.metadata()
 
-    def events(self, after: float = 0.0) -> list[Event]:
-        """Return the events later than `after` (Unix seconds), in time order."""
-        return [event for event in self._session.store.events() if event.time > after]
+    def events(self, after: float = 0.0) -> Events:
+        """Return the events later than `after` (Unix seconds), in time order: a list."""
+        return Events(event for event in self._session.store.events() if event.time > after)
 
-    def runs(self) -> list[Run]:
-        """Return all runs of the session, the earliest first."""
-        return self._session.store.runs()
+    def runs(self) -> Runs:
+        """Return all runs of the session, the earliest first: a list."""
+        return Runs(self._session.store.runs())
+
+    def sweep_points(self, run: int) -> list[SweepPoint]:
+        """Return the points of sweeps that are over in a run, by its number, in the order of time."""
+        return self._session.store.sweep_points(run)
 
     def figures(self) -> list[dict[str, Any]]:
         """Return the descriptions of the figures that were plotted."""
         return list(self._session.store.metadata().get("_figures", []))
-
-    # -- conversions ----------------------------------------------------------------------------
-
-    def to_dataframe(
-        self, *names: str, how: Literal["outer", "ffill"] = "outer", tz: str | None = None
-    ) -> pd.DataFrame:
-        """Return logged variables (all, or those named) as a pandas DataFrame, one column each.
-
-        Parameters
-        ----------
-        how
-            ``"outer"``: one row for every time, NaN where a variable has no value;
-            ``"ffill"``: there its last value before.
-        tz
-            Time zone of the index, UTC where none is given.
-
-        Raises
-        ------
-        UsageError
-            If pandas is not installed; the message says how to get it.
-        """
-        return frames.to_dataframe(self._named(names), how, tz)
-
-    def to_xarray(self, *names: str) -> xr.Dataset:
-        """Return logged variables as an xarray Dataset over ``time``, with units in ``attrs``.
-
-        Raises
-        ------
-        UsageError
-            If xarray is not installed; the message says how to get it.
-        """
-        return frames.to_xarray(self._named(names))
-
-    def _named(self, names: Iterable[str]) -> list[Series]:
-        return [self.logged_variable(name) for name in names] or list(self.logged_data().values())
 
     # -- for people -----------------------------------------------------------------------------
 
@@ -360,12 +317,6 @@ class SessionView:
     def __repr__(self) -> str:
         where = self.session_path or "in memory"
         return f"<{type(self).__name__} {self._session.name!r}, {where}>"
-
-    def _repr_html_(self) -> str:
-        return frames.to_html(self._session.name, self.variables().values(), self.parameter_table())
-
-    def _ipython_key_completions_(self) -> list[str]:
-        return sorted(self.logged_variables())
 
     def _missing(self, what: str, name: object, known: Iterable[str]) -> NoReturn:
         names = sorted(filter(is_public, known))

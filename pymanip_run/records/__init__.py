@@ -16,6 +16,7 @@ from pymanip_run.records.kinds import (
     Statistics,
     VariableInfo,
 )
+from pymanip_run.records.lists import Events, Runs
 from pymanip_run.records.series import (
     Series,
     SeriesSource,
@@ -24,6 +25,7 @@ from pymanip_run.records.series import (
     as_timestamp,
     merge_series,
 )
+from pymanip_run.records.sweeps import POINT_STATES, PointState, SweepPoint
 from pymanip_run.records.values import (
     PLAIN_SCALARS,
     as_float,
@@ -35,17 +37,22 @@ from pymanip_run.records.values import (
 
 __all__ = [
     "PLAIN_SCALARS",
+    "POINT_STATES",
     "DatasetInfo",
     "Description",
     "Entry",
     "Event",
+    "Events",
     "FloatArray",
     "Parameter",
+    "PointState",
     "Run",
+    "Runs",
     "Series",
     "SeriesSource",
     "SessionInfo",
     "Statistics",
+    "SweepPoint",
     "VariableInfo",
     "When",
     "Window",

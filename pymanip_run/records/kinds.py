@@ -26,12 +26,16 @@ __all__ = [
     "SessionInfo",
     "Statistics",
     "VariableInfo",
+    "least_gap",
 ]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
 STALE_PERIODS = 3
 STALE_SECONDS = 2.0
+#: A pause this many times longer than the usual step is a gap, a short one never.
+GAP_STEPS = 5.0
+GAP_SECONDS = 2.0
 
 
 class Entry(NamedTuple):
@@ -91,6 +95,11 @@ class Description:
         """Return a copy with the items of `changes` that are not None."""
         known = {k: v for k, v in changes.items() if v is not None and k in self.__slots__}
         return replace(self, **known)
+
+
+def least_gap(step: float) -> float:
+    """Return from how many seconds without a value on a pause is a gap, from the usual step."""
+    return max(GAP_STEPS * step, GAP_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +168,29 @@ class Statistics:
         """Values per second from the first to the last one; NaN for fewer than two."""
         span = self.last_time - self.first_time
         return (self.n - 1) / span if self.n > 1 and span > 0 else math.nan
+
+    @property
+    def least_gap(self) -> float:
+        """Seconds without a value from which on that is a gap; infinite for fewer than three values."""
+        if self.n < 3:
+            return math.inf
+        # The mean step of all but the longest pause, which may be the gap itself.
+        step = (self.last_time - self.first_time - self.longest_gap) / (self.n - 2)
+        return least_gap(step)
+
+    @property
+    def gap(self) -> float | None:
+        """The longest pause in seconds where it is a gap, much longer than the usual step."""
+        return self.longest_gap if self.longest_gap > self.least_gap else None
+
+    def expected(self, since: float | None = None, until: float | None = None) -> int:
+        """Return about how many values lie within limits of time, as if they came at a steady rate."""
+        span = self.last_time - self.first_time
+        if not span > 0:
+            return self.n
+        low = self.first_time if since is None else max(since, self.first_time)
+        high = self.last_time if until is None else min(until, self.last_time)
+        return int(self.n * max(0.0, high - low) / span)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
-"""Values as JSON has them, which knows no NaN and no infinities."""
+"""Values as JSON has them, which knows no NaN and no infinities, and as people write them."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-__all__ = ["finite", "plain"]
+__all__ = ["finite", "plain", "written"]
 
 
 def finite(value: float | None) -> float | None:
@@ -22,3 +22,16 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     return value
+
+
+def written(value: object) -> str:
+    """Return a value as it is written in an experiment file, not as Python would."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {written(item)}' for key, item in value.items())}}}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(written, value))}]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None:
+        return "null"
+    return f"{value:.10g}" if isinstance(value, float) else str(value)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 import numpy as np
 
 from pymanip_run.clock import iso_local
+from pymanip_run.lazily import provided
 from pymanip_run.records.html import small_table
 from pymanip_run.records.kinds import Statistics
 from pymanip_run.units import parse_duration
@@ -174,6 +175,29 @@ class Series:
         known = self._window.head
         head = n if known is None else min(n, known)
         return Series(self.name, self._source, self._window._replace(head=head))
+
+    def plot(self, ax: Any = None, points: int = 2000, **style: Any) -> Any:
+        """Draw the series over local time, a long one as the envelope of its values.
+
+        Parameters
+        ----------
+        ax
+            The matplotlib axes to draw on; those of a new figure by default.
+        points
+            The most stretches of an envelope.
+        style
+            What ``Axes.plot`` takes: color, label, …
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        UsageError
+            If matplotlib is not installed; the message says how to get it.
+        """
+        return provided("plot")([self], ax=ax, points=points, **style)
 
     def _narrowed(self, **changes: Any) -> Series:
         is_counted = self._window.tail is not None and "tail" not in changes

@@ -85,3 +85,19 @@ def test_fewer_values_than_points_stay_as_they_are():
     decimator.add(np.arange(5.0), np.arange(5.0) ** 2)
     found = decimator.envelope()
     assert found.min.tolist() == found.max.tolist() == [0, 1, 4, 9, 16]
+
+
+@pytest.mark.parametrize("size", [7, 500])
+def test_the_oldest_can_be_forgotten_by_time_and_by_number(size):
+    decimator = Decimator(100)
+    for part in np.array_split(np.arange(1000.0), 1000 // size):
+        decimator.add(part, part)
+        decimator.forget(before=600.0, most=300)
+    times, low, high = decimator.envelope()
+    stretch = times[1] - times[0]
+    # Whole stretches go: of those that begin in time, and within the last values, none is missing.
+    assert 700 - stretch < times[0] <= 700 + stretch
+    assert (low[0], high[-1]) == (times[0], 999.0)
+    decimator.forget(before=2000.0)
+    decimator.add(np.array([3000.0]), np.array([1.0]))
+    assert decimator.envelope().timestamps.tolist() == [3000.0]

@@ -9,7 +9,7 @@ import pytest
 from pymanip_run import AsyncSession, SavedAsyncSession, Series
 from pymanip_run.core.view import SessionView
 from pymanip_run.errors import NotFoundError, UsageError
-from pymanip_run.records import Run
+from pymanip_run.records import Run, Runs
 from pymanip_run.storage.memory import MemoryStore
 from pymanip_run.storage.pymanip_db import PymanipStore
 
@@ -279,7 +279,7 @@ def test_an_empty_session_can_be_read():
     assert view.logged_data() == view.logged_first_values() == view.logged_last_values() == {}
     assert view.last_timestamp is None
     assert view.events() == view.runs() == view.figures() == []
-    assert "<table>" in view._repr_html_()
+    assert "<table" in view._repr_html_()
     with pytest.raises(
         KeyError, match="empty has no logged variable 'T'; there is no logged variable yet"
     ):
@@ -407,11 +407,29 @@ def test_values_of_one_time_in_an_old_session_are_all_in_the_frame():
 def test_series_and_runs_are_small_tables_in_a_notebook(view):
     html = view["T_bottom"]._repr_html_()
     assert "<b>T_bottom</b>" in html
+    assert "color:inherit" in html, "readable in dark notebooks, too"
     assert "20 °C at " in html
     part = view["T_bottom"].tail(2)._repr_html_()
-    assert "<th>values</th><td>2</td>" in part
+    assert ">values</th>" in part
+    assert ">2</td>" in part
     assert "118 °C at " in part
     run = Run(0, 1.5e9, None, exit_reason="<b>", host="lab")
     assert "&lt;b&gt;" in run._repr_html_()
     assert "not ended, or killed" in run._repr_html_()
     assert "2017-07-14" in Run(1, 1.5e9, 1.5e9 + 60, 0, "finished")._repr_html_()
+
+
+def test_a_notebook_shows_what_a_session_is_and_lists_of_runs_and_events_as_tables(view):
+    html = view._repr_html_()
+    for text in ("T_bottom", "°C", "power = 13.5", "operator: Ann", "frame", "2 × 3"):
+        assert text in html
+    assert "color:inherit" in html
+    events = view.events()._repr_html_()
+    assert "stirrer on" in events
+    assert events.count("<tr>") == 3
+    runs = Runs([Run(0, 1.5e9, 1.5e9 + 60, 1, "<b>", "lab"), Run(1, 1.6e9)])._repr_html_()
+    assert "&lt;b&gt;" in runs
+    assert "<b>" not in runs
+    assert "2017-07-14" in runs
+    assert isinstance(view.runs(), list)
+    assert isinstance(view.events(), list)

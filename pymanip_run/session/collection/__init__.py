@@ -1,0 +1,1 @@
+"""Many sessions as one table, kept in a cache beside their files."""
