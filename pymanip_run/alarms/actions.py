@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from pymanip_run.core.context import current_task
+from pymanip_run.runtime.cancelling import cancel
 from pymanip_run.runtime.places import place_of
 from pymanip_run.runtime.troubles import AS_EVENT, one_line
 from pymanip_run.units import format_duration
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 STOPPED_BY_ALARM = 5  # exit code
 PATIENCE = 1.0  # seconds until it is said what the run waits for
+CLEANING_UP = 3.0  # seconds that a cancelled function gets
 TOLD_AN_HOUR = 10
 HOUR_NS = 3600 * 10**9
 MOST_KEPT = 10_000
@@ -230,10 +232,8 @@ class Actions:
                 text = f"{jobs[job]} was cancelled after {after}, at {place_of(job)}"
                 self._failed(alarms[job], text)
         finally:
-            for job in jobs:
-                job.cancel()
             with suppress(asyncio.CancelledError):
-                await asyncio.gather(*jobs, return_exceptions=True)
+                await cancel({job for job in jobs if not job.done()}, CLEANING_UP)
 
     def close(self) -> None:
         """Tell what was only counted."""

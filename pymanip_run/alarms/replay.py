@@ -1,4 +1,4 @@
-"""Recorded and made-up values fed through alarms, as if they were measured now."""
+"""Recorded values fed through alarms, as if they were measured now."""
 
 from __future__ import annotations
 
@@ -13,43 +13,15 @@ from pymanip_run.alarms.keeping import kept_of, restored
 from pymanip_run.clock import as_ns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from pymanip_run.alarms.rules import Change, Rule
     from pymanip_run.core.view import SessionView
     from pymanip_run.records import FloatArray
 
-__all__ = ["replayed", "traced"]
+__all__ = ["replayed"]
 
 STRETCH = 100_000  # entries that are in memory at once
-
-
-def traced(
-    rules: Iterable[Rule], variable: str, values: Sequence[float | None], every: float
-) -> list[Change]:
-    """Return what alarms make of made-up values of one variable.
-
-    Parameters
-    ----------
-    rules
-        The alarms; those that do not watch the variable are left out.
-    variable
-        The logged variable.
-    values
-        Its values; None where nothing is logged.
-    every
-        Seconds between two of them; the first is at time 0.
-    """
-    engine = Engine(rule for rule in rules if rule.variable == variable)
-    engine.count_ages(0)
-    changes: list[Change] = []
-    for index, value in enumerate(values):
-        ns = round(index * every * 1e9)
-        if value is None:
-            changes += engine.advance(ns)
-        else:
-            changes += engine.take(ns, (variable,), (float(value),))
-    return changes
 
 
 def replayed(view: SessionView, rules: Sequence[Rule]) -> Iterator[Change]:

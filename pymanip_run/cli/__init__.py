@@ -26,6 +26,12 @@ def main() -> None:
 
 def main_inspect() -> None:
     """Run ``pymanip-inspect``."""
+    from pymanip_run.cli.looking import is_plain, look
+
+    if is_plain(sys.argv[1:]):
+        from pymanip_run.cli.outcome import leave
+
+        leave(lambda words, **_: look(words), "pymanip-inspect", sys.argv[1:])
     _alone("inspect")
 
 

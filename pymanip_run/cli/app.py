@@ -21,6 +21,7 @@ from pymanip_run.cli import (
     new,
     observe,
     opening,
+    report,
     run,
     safe,
     schema,
@@ -42,6 +43,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "new": new.new,
     "inspect": inspect.inspect,
     "export": export.export,
+    "report": report.report,
     "status": status.status,
     "note": control.note,
     "stop": control.stop,
@@ -62,6 +64,7 @@ IN_SHORT = {
     "new": "Write an experiment to begin with, that runs as it is.",
     "inspect": "Show what is in a session, also while it is running.",
     "export": "Write a session for other programs.",
+    "report": "Write a page about a session, to read, print and send.",
     "status": "Show which runs are going on, and how the last ones ended.",
     "note": "Write a remark into a running session.",
     "stop": "End a running session as its first Ctrl-C would.",
@@ -74,23 +77,21 @@ IN_SHORT = {
     "doctor": "Say whether this computer is fit for a long measurement.",
     "schema": "Print the JSON Schema of the experiment file, for editors.",
 }
-#: Commands that later versions have.
-LATER = ("report",)
 EXPERIMENT_SUFFIXES = (".yaml", ".yml")
 SESSION_SUFFIXES = (".h5", ".hdf5")
 GROUP_OPTIONS = ("--help", "--version", "--install-completion", "--show-completion")
 
 FIRST_CONTACT = """\
-pymanip-run runs laboratory experiments: it opens the instruments, runs your tasks for
-hours or months, stores everything in one HDF5 file, and stops safely.
+pymanip-run runs laboratory experiments: it opens the instruments, runs your
+tasks for hours or months, stores everything in one HDF5 file, and stops safely.
 
-  pymanip-run new my_experiment                          an experiment to begin with
-  pymanip-run my_experiment/experiment.yaml --for 30s    run it; Ctrl-C ends it calmly
-  pymanip-inspect my_experiment/session.h5               look into its file, at any time
-  pymanip-run status                                     what runs on this computer
+  pymanip-run new my_experiment                        begin an experiment
+  pymanip-run my_experiment/experiment.yaml --for 30s  run it; Ctrl-C ends it
+  pymanip-inspect my_experiment/session.h5             look into its file
+  pymanip-run status                                   see what runs here
 
-All commands: pymanip-run --help. Is this computer fit for it: pymanip-run doctor.
-Documentation is in docs/ of the project, more experiments in sample_experiments/."""
+All commands: pymanip-run --help. Is this computer fit: pymanip-run doctor.
+Documentation: docs/ of the project. More experiments: sample_experiments/."""
 
 
 def looks_like_a_file(word: str) -> bool:
@@ -129,26 +130,45 @@ class Group(typer.core.TyperGroup):
         word = args[0]
         if word in self.commands or word.startswith("-"):
             return super().resolve_command(ctx, args)
+        from pymanip_run.wording import quoted
+
         known = list(self.commands)
         for suffix in EXPERIMENT_SUFFIXES:
             if Path(word + suffix).is_file():
                 ctx.fail(
-                    f"no such command or file {word!r}; did you mean the file?  pymanip-run {word}{suffix}"
+                    f"no such command or file {word!r}; did you mean the file?  pymanip-run {quoted(word + suffix)}"
                 )
-            if (inside := Path(word, f"experiment{suffix}")).is_file():
-                ctx.fail(f"{word} is a folder; did you mean its experiment?  pymanip-run {inside}")
-        if word in LATER:
-            ctx.fail(
-                f"{word!r} is not available in this version; the commands are {', '.join(known)}"
-            )
+        if Path(word).is_dir():
+            ctx.fail(_about_folder(Path(word)))
         close = nearest(word, known, n=1)
         if close:
-            rest = " ".join(["pymanip-run", close[0], *args[1:]])
+            rest = " ".join(["pymanip-run", close[0], *map(quoted, args[1:])])
             ctx.fail(f"no such command {word!r}; did you mean {close[0]!r}?  {rest}")
         ctx.fail(
             f"no such command or file {word!r}; the commands are {', '.join(known)}: see pymanip-run --help"
         )
         return None
+
+
+def _about_folder(folder: Path) -> str:
+    """Return what to type in place of a folder."""
+    from pymanip_run.wording import quoted
+
+    try:
+        names = sorted(p.name for p in folder.iterdir() if p.suffix in EXPERIMENT_SUFFIXES)
+    except OSError as error:
+        return f"{folder} is a folder that cannot be read: {error.strerror}"
+    usual = [name for name in names if Path(name).stem == "experiment"]
+    if not names:
+        new = quoted(str(folder / "my_experiment"))
+        return (
+            f"{folder} is a folder without an experiment; begin one in it:  pymanip-run new {new}"
+        )
+    if len(names) == 1 or usual:
+        inside = quoted(str(folder / (usual or names)[0]))
+        return f"{folder} is a folder; did you mean its experiment?  pymanip-run {inside}"
+    lines = "".join(f"\n  pymanip-run {quoted(str(folder / name))}" for name in names[:5])
+    return f"{folder} is a folder with several experiments; name one:{lines}"
 
 
 def build() -> typer.Typer:

@@ -11,7 +11,7 @@ import typer
 from pymanip_run.cli.complete import experiment_files
 from pymanip_run.errors import UsageError
 
-__all__ = ["ExperimentFile", "Overrides", "experiment_file", "seconds_of"]
+__all__ = ["ExperimentFile", "Overrides", "experiment_file", "refuse_together", "seconds_of"]
 
 ExperimentFile = Annotated[
     str,
@@ -37,16 +37,36 @@ def experiment_file(name: str) -> str:
     UsageError
         If it names something else; the message has the command that would work.
     """
+    from pymanip_run.wording import quoted
+
     if name.lower().endswith((".h5", ".hdf5")) and Path(name).exists():
         raise UsageError(
-            f"{name} is a session, not an experiment; look into it:\n  pymanip-inspect {name}"
+            f"{name} is a session, not an experiment; look into it:\n  pymanip-inspect {quoted(name)}"
         )
     if name.lower().endswith(".py") and Path(name).is_file():
         raise UsageError(
-            f"{name} is a Python file, not an experiment file; a script runs by itself:  python {name}\n"
+            f"{name} is a Python file, not an experiment file; a script runs by itself:  python {quoted(name)}\n"
             f"As the module of an experiment it needs a YAML file:  module: {Path(name).name}  and  tasks: [...]"
         )
     return name
+
+
+def refuse_together(*options: tuple[str, bool]) -> None:
+    """Refuse options of which each takes away what another one asks for.
+
+    Parameters
+    ----------
+    options
+        Names, and whether they were given.
+
+    Raises
+    ------
+    UsageError
+        If more than one was.
+    """
+    given = [name for name, is_given in options if is_given]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} do not go together; leave one of them out")
 
 
 def seconds_of(text: str | None, option: str) -> float | None:

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import sys
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pymanip_run.cli.arguments import ExperimentFile, Overrides, experiment_file, seconds_of
 from pymanip_run.cli.outcome import leave_now
+from pymanip_run.cli.streams import data_only
 from pymanip_run.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ __all__ = ["check"]
 
 INDENT = "  "
 NAME_WIDTH = 14
+NARROWEST = 40
 
 
 def check(
@@ -38,13 +41,13 @@ def check(
 ) -> None:
     """Check an experiment file and its module, and forecast a run; nothing is opened or created."""
     from pymanip_run.experiment.build.plan import prepare
+    from pymanip_run.experiment.rehearsal.alarm_tests import failed_tests
     from pymanip_run.experiment.rehearsal.forecast import forecast
-    from pymanip_run.experiment.rehearsal.replay import failed_tests
     from pymanip_run.livetable.text import inert
 
     seconds = seconds_of(duration, "--for")
     try:
-        with prepare(experiment_file(file), tuple(overrides or ())) as plan:
+        with data_only(json), prepare(experiment_file(file), tuple(overrides or ())) as plan:
             found = forecast(plan, seconds)
             failures = failed_tests(plan)
     except ConfigError as error:
@@ -63,13 +66,28 @@ def _lines(plan: Plan, found: Forecast, failures: int) -> Iterator[str]:
     from pymanip_run.livetable.text import inert
 
     model, server = plan.loaded.model, _server(found.port)
-    yield f"{inert(plan.loaded.path)} is valid: {', '.join(_contents(model, failures))}"
+    head = f"{inert(plan.loaded.path)} is valid: {', '.join(_contents(model, failures))}"
+    yield from _fitted("", head)
     rows = [(name, _sweep(sweep)) for name, sweep in found.sweeps.items()]
     rows += [("file", _file(found.file, found.duration)), ("server", server)]
     for name, text in rows:
-        yield f"{INDENT}{inert(name):<{NAME_WIDTH}} {text}"
+        yield from _fitted(f"{INDENT}{inert(name):<{NAME_WIDTH}} ", text)
     for warning in _warnings(plan, found):
-        yield f"warning: {inert(warning)}"
+        yield from _fitted("warning: ", inert(warning))
+
+
+def _fitted(start: str, text: str) -> list[str]:
+    """Return a line, on a terminal in pieces that fit and stand below each other."""
+    from textwrap import wrap
+
+    if not sys.stdout.isatty():
+        return [start + text]
+    width = max(NARROWEST, get_terminal_size().columns)
+    rest = " " * (len(start) or len(INDENT))
+    return wrap(
+        text, width, initial_indent=start, subsequent_indent=rest,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
 
 
 def _warnings(plan: Plan, found: Forecast) -> list[str]:
@@ -112,18 +130,21 @@ def _simulated(model: Experiment) -> str:
 
 
 def _sweep(sweep: SweepForecast) -> str:
+    from pymanip_run.livetable.text import grouped
     from pymanip_run.units import format_duration
 
     settle = f"settle {format_duration(sweep.settle)}, " if sweep.settle else ""
     if sweep.points is None:
         return f"points from a generator, {settle}how many is not known beforehand"
-    points = _counted(sweep.points, "point")
+    points = f"{grouped(sweep.points)} point{'s' * (sweep.points != 1)}"
     if sweep.seconds is None:
         return f"{points}, how long a step takes is not known before a first run"
     total = format_duration(sweep.seconds)
     if sweep.measured is None:
         return f"{points}, at least {total} ({settle}how long a step takes is not known)"
-    return f"{points}, about {total} ({format_duration(sweep.measured)} a point in the last run)"
+    longer = settle if sweep.settle > sweep.measured else ""
+    pace = format_duration(sweep.measured)
+    return f"{points}, about {total} ({longer}{pace} a point in the last run)"
 
 
 def _file(file: FileForecast, duration: float | None) -> str:

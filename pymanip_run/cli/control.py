@@ -55,7 +55,7 @@ def _addressed(words: Sequence[str]) -> tuple[RegisteredRun, str]:
     """Return which run is meant, and the text."""
     from pymanip_run.cli.app import looks_like_a_file
     from pymanip_run.cli.known import matching, running_run, runs_here
-    from pymanip_run.livetable.farewell import quoted
+    from pymanip_run.wording import quoted
 
     first, *rest = words
     running = [run for run in runs_here() if run.is_running]
@@ -112,7 +112,9 @@ def _wait(run: RegisteredRun) -> None:
     found = _now(run)
     say(f"{called(run)}: {past(found)}")
     if run.session:
-        say(f"look: pymanip-inspect {called(run)}")
+        from pymanip_run.wording import quoted
+
+        say(f"look: pymanip-inspect {quoted(called(run))}")
     if found.state == "lost":
         leave_now(1)
 

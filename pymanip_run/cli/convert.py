@@ -13,6 +13,7 @@ from pymanip_run.cli.files import as_typed, found
 from pymanip_run.cli.outcome import say
 from pymanip_run.cli.progress import progress
 from pymanip_run.errors import UsageError
+from pymanip_run.wording import quoted
 
 if TYPE_CHECKING:
     from pymanip_run.storage.convert import Converted
@@ -51,13 +52,13 @@ def convert(
     target = source.with_suffix(".h5").absolute() if new is None else session_file(new)
     if not target.parent.is_dir():
         raise UsageError(
-            f"there is no folder {target.parent}; make it first:\n  mkdir -p {target.parent}"
+            f"there is no folder {target.parent}; make it first:\n  mkdir -p {quoted(str(target.parent))}"
         )
     with progress() as show:
         done = make(source.absolute(), target, force=force, skip=skip, progress=show)
     typed = as_typed(target)
     say("\n".join([_summary(Path(old), typed, done), *(f"  {remark}" for remark in done.remarks)]))
-    say(f"look: pymanip-inspect {typed}")
+    say(f"look: pymanip-inspect {quoted(typed)}")
 
 
 def _summary(old: Path, new: str, done: Converted) -> str:

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pymanip_run.errors import DamagedFileError, UsageError, nearest
+from pymanip_run.wording import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ HDF5 = b"\x89HDF\r\n\x1a\n"
 #: Commands that have a script of their own.
 SCRIPTS = {"inspect", "export", "observe"}
 #: Commands that read sessions of pymanip too.
-READING = {"inspect", "export", "convert"}
+READING = {"inspect", "export", "report", "convert"}
 SQLITE = b"SQLite format 3"
 
 
@@ -58,7 +59,9 @@ def found(name: str, command: str) -> Path:
         inside = sorted(p.name for p in path.iterdir() if p.suffix in SUFFIXES)
         cure = f"; it holds {', '.join(inside[:5])}" if inside else ", and no session is in it"
         example = path / inside[0] if inside else "SESSION.h5"
-        raise UsageError(f"{name} is a folder{cure}. Name a file:\n  {typed} {example}")
+        raise UsageError(
+            f"{name} is a folder{cure}. Name a file:\n  {typed} {quoted(str(example))}"
+        )
     if path.exists():
         raise DamagedFileError(f"{name} is no session: it is no regular file")
     raise UsageError(f"there is no file {name}{_near(path, typed)}")
@@ -68,7 +71,7 @@ def _refuse_experiment(path: Path, command: str) -> None:
     if path.suffix.lower() in (".yaml", ".yml"):
         raise UsageError(
             f"{path} is an experiment file, and {command} needs a session. To run it, or to check it:\n"
-            f"  pymanip-run {path}\n  pymanip-run check {path}"
+            f"  pymanip-run {quoted(str(path))}\n  pymanip-run check {quoted(str(path))}"
         )
 
 
@@ -88,7 +91,7 @@ def refuse_old(path: Path) -> None:
     if is_old:
         raise UsageError(
             f"{path} is a session of pymanip, which is only read. First make a session file of it:\n"
-            f"  pymanip-run convert {path} {path.with_suffix('.h5')}"
+            f"  pymanip-run convert {quoted(str(path))} {quoted(str(path.with_suffix('.h5')))}"
         )
 
 
@@ -99,15 +102,22 @@ def _near(path: Path, typed: str) -> str:
         return f", nor a folder {path.parent}"
     close = nearest(path.name, names, n=1) or nearest(path.stem, names, n=1)
     if close:
-        return f"; did you mean {close[0]!r}?\n  {typed} {path.with_name(close[0])}"
+        return f"; did you mean {close[0]!r}?\n  {typed} {quoted(str(path.with_name(close[0])))}"
     if names:
-        return f"; sessions there: {', '.join(sorted(names)[:5])}\n  {typed} {path.with_name(sorted(names)[0])}"
+        first = quoted(str(path.with_name(min(names))))
+        return f"; sessions there: {', '.join(sorted(names)[:5])}\n  {typed} {first}"
     return f"; there is no session in {path.parent.absolute()}"
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[SessionView]:
-    """Open a session for reading, also while a run is writing it."""
+def opened(path: Path, *, at_once: bool = False) -> Iterator[SessionView]:
+    """Open a session for reading, also while a run is writing it.
+
+    Parameters
+    ----------
+    at_once
+        All is read in a moment, of which all reads see the same, and for which the file is opened once.
+    """
     # What a SavedAsyncSession is, without the import of all that can run one.
     from pymanip_run.core.view import SessionView
     from pymanip_run.storage.reading import open_store
@@ -117,7 +127,8 @@ def opened(path: Path) -> Iterator[SessionView]:
     except DamagedFileError as error:
         raise DamagedFileError(f"{error}{_cure(path)}") from error
     try:
-        yield SessionView(store, path.stem)
+        with getattr(store, "moment", nullcontext)() if at_once else nullcontext():
+            yield SessionView(store, path.stem)
     finally:
         store.close()
 

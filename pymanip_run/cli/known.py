@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pymanip_run.cli.files import as_typed
-from pymanip_run.cli.reasons import WITHOUT_A_WORD, end_in_words
 from pymanip_run.clock import iso_local
 from pymanip_run.control import Conversation
 from pymanip_run.errors import RemoteError, UsageError, did_you_mean
-from pymanip_run.livetable.farewell import quoted
 from pymanip_run.registry import RegisteredRun, registered_runs
+from pymanip_run.wording import WITHOUT_A_WORD, end_in_words, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -11,6 +11,7 @@ from pymanip_run.cli.complete import session_files
 from pymanip_run.cli.files import found
 from pymanip_run.cli.outcome import say
 from pymanip_run.cli.progress import progress
+from pymanip_run.wording import quoted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +29,7 @@ def recover(
     from pymanip_run.storage.opening import recover_by_hand
 
     path = found(session, "recover").absolute()
-    say(f"{session}: {recover_by_hand(path)}\nlook: pymanip-inspect {session}")
+    say(f"{session}: {recover_by_hand(path)}\nlook: pymanip-inspect {quoted(session)}")
 
 
 def compact(

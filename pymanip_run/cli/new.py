@@ -51,7 +51,7 @@ def new(
 ) -> None:
     """Write a commented experiment, its tasks and a test, that run as they are."""
     from pymanip_run.cli.outcome import say
-    from pymanip_run.livetable.farewell import quoted
+    from pymanip_run.wording import quoted
 
     target = Path(directory)
     files = dict(_files(template, target.absolute().name))
@@ -80,16 +80,20 @@ def _files(template: str, name: str) -> Iterator[tuple[str, str]]:
 
 
 def _check(target: Path, *, force: bool) -> None:
+    from pymanip_run.wording import quoted
+
     if target.exists() and not target.is_dir():
-        raise UsageError(
-            f"{target} is a file; name a folder:\n  pymanip-run new {target}_experiment"
-        )
-    inside = sorted(p.name for p in target.iterdir()) if target.is_dir() else []
+        other = quoted(f"{target}_experiment")
+        raise UsageError(f"{target} is a file; name a folder:\n  pymanip-run new {other}")
+    try:
+        inside = sorted(p.name for p in target.iterdir()) if target.is_dir() else []
+    except OSError as error:
+        raise UsageError(f"{target} cannot be read: {error.strerror}") from None
     if inside and not force:
         more = ", …" if len(inside) > 3 else ""
         raise UsageError(
             f"{target} is not empty ({', '.join(inside[:3])}{more}); choose another folder, or keep what is "
-            f"in the way as NAME.old:\n  pymanip-run new {target} --force"
+            f"in the way as NAME.old:\n  pymanip-run new {quoted(str(target))} --force"
         )
 
 

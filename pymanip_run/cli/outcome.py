@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-import typer
-
 from pymanip_run.errors import ConfigError, PymanipError, StorageError, TaskError
 from pymanip_run.masking import masked_source, starred
 
@@ -67,11 +65,13 @@ def say(text: str) -> None:
 
 def leave_now(code: int) -> NoReturn:
     """End the program from within a command."""
+    import typer
+
     raise typer.Exit(code)
 
 
-def leave(app: typer.Typer, name: str, arguments: Sequence[str]) -> NoReturn:
-    """Run the application and exit with its code."""
+def leave(app: Callable[..., object], name: str, arguments: Sequence[str]) -> NoReturn:
+    """Run the application, called with arguments and ``prog_name``, and exit with its code."""
     code = _flushed(_run(app, name, list(arguments)))
     for signum in (signal.SIGINT, signal.SIGTERM):
         # All is done: a signal that comes while Python cleans up must not make it look otherwise.
@@ -81,10 +81,12 @@ def leave(app: typer.Typer, name: str, arguments: Sequence[str]) -> NoReturn:
     sys.exit(code)
 
 
-def _run(app: typer.Typer, name: str, arguments: list[str]) -> int:
+def _run(app: Callable[..., object], name: str, arguments: list[str]) -> int:
     try:
         app(arguments, prog_name=name)
     except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # of which Typer makes a failure
+            return _broken_pipe()
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except BrokenPipeError:
         return _broken_pipe()
@@ -112,6 +114,8 @@ def failure_text(error: BaseException, *, in_run: bool = False) -> str:
 
     `in_run`: it ended a run, thus it may come from a task that made a wrong call.
     """
+    if isinstance(error, FileNotFoundError) and not in_run and not _is_somewhere():
+        return "the present folder is not there any more; go to one that is:  cd"
     if TALK.shows_tracebacks:
         import traceback
 
@@ -127,6 +131,14 @@ def failure_text(error: BaseException, *, in_run: bool = False) -> str:
 
         return masked_source(users_traceback(error))
     return "\n".join([text, *getattr(error, "__notes__", [])])
+
+
+def _is_somewhere() -> bool:
+    """Return whether the present folder still exists."""
+    try:
+        return bool(Path.cwd())
+    except FileNotFoundError:
+        return False
 
 
 def _from_users_code(error: BaseException) -> bool:

@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pymanip_run.cli.outcome import TALK, failure_text, say
+from pymanip_run.cli.streams import data_only
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -35,6 +36,7 @@ def rehearse(
     from pymanip_run.experiment.rehearsal.rehearse import rehearsed
 
     with (
+        data_only(as_json),
         logging_to(None, TALK.level),
         rehearsed(file, overrides, duration=duration, seed=seed, file=session) as rehearsal,
     ):

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pymanip_run.cli.outcome import TALK, say
+from pymanip_run.cli.streams import data_only
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,7 +26,7 @@ def replay_session(file: str, overrides: Sequence[str], session: str, *, as_json
     from pymanip_run.livetable.text import glyphs_for
 
     path = found(session, f"{file} --replay")
-    with prepare(file, overrides) as plan:
+    with data_only(as_json), prepare(file, overrides) as plan:
         for warning in plan.loaded.warnings if TALK.level >= 0 else ():
             say(f"warning: {warning}")
         report = replay(plan, path)

@@ -11,10 +11,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pymanip_run.cli.arguments import ExperimentFile, Overrides, experiment_file, seconds_of
+from pymanip_run.cli.arguments import (
+    ExperimentFile,
+    Overrides,
+    experiment_file,
+    refuse_together,
+    seconds_of,
+)
 from pymanip_run.cli.complete import choices, session_files
 from pymanip_run.cli.outcome import TALK, failure_text, leave_now, say
-from pymanip_run.errors import UsageError, did_you_mean, run_exit_code
+from pymanip_run.cli.resume import Resume, ResumeAnyway, ResumeRun, Wish, gone_on, how_to_go_on
+from pymanip_run.cli.streams import data_only, for_data
+from pymanip_run.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from pymanip_run.cli.watched import WatchedRun
@@ -22,6 +30,7 @@ if TYPE_CHECKING:
     from pymanip_run.livetable import Display, Ending, Options
     from pymanip_run.session import AsyncSession
     from pymanip_run.session.serving import Serving
+    from pymanip_run.session.sweeping import Resumption
 
 __all__ = ["run"]
 
@@ -45,7 +54,9 @@ def run(
     ] = False,
     seed: Annotated[
         int | None,
-        typer.Option("--seed", metavar="N", help="With --dry-run: the same data every time."),
+        typer.Option(
+            "--seed", metavar="N", min=0, help="With --dry-run: the same data every time."
+        ),
     ] = None,
     simulate: Annotated[
         bool, typer.Option("--simulate", help="A real run with simulated devices.")
@@ -74,6 +85,9 @@ def run(
             "--new/--append", help="Begin a new session file, or continue an existing one."
         ),
     ] = None,
+    resume: Resume = False,
+    resume_anyway: ResumeAnyway = False,
+    resume_run: ResumeRun = None,
     display: Annotated[
         str,
         typer.Option(
@@ -100,6 +114,10 @@ def run(
     share: Annotated[
         bool,
         typer.Option("--share", help="Let others in the network see the dashboard, by its link."),
+    ] = False,
+    offscreen: Annotated[
+        bool,
+        typer.Option("--offscreen", help="Draw plots into files beside the session, not windows."),
     ] = False,
     show_config: Annotated[
         bool,
@@ -137,8 +155,15 @@ def run(
         return
     options = _options("json" if json else display, print_every, color)
     seconds = seconds_of(duration, "--for")
+    refuse_together(("--dry-run", dry_run), ("--replay", replay is not None))
+    refuse_together(("--no-server", no_server), ("--port", port is not None))
+    refuse_together(("--no-server", no_server), ("--share", share))
+    if session == "":  # a variable of a script that is empty
+        raise UsageError("--session needs the name of a file, for example --session run.h5")
     exists = None if new is None else "new" if new else "append"
     chosen = str(Path(session).absolute()) if session else None
+    wish = Wish(file, tuple(overrides or ()), session, resume, resume_anyway, resume_run, simulate)
+    wish.check(new=new, dry_run=dry_run, replay=replay)
     if dry_run:
         from pymanip_run.cli.rehearsal import rehearse
 
@@ -148,9 +173,11 @@ def run(
         )  # fmt: skip
         leave_now(code)
     if seed is not None:
+        from pymanip_run.wording import quoted
+
         raise UsageError(
             "--seed is for rehearsals, in which nothing else is left to chance:\n"
-            f"  pymanip-run {file} --dry-run --seed {seed}"
+            f"  pymanip-run {quoted(file)} --dry-run --seed {seed}"
         )
     if replay is not None:
         from pymanip_run.cli.replay import replay_session
@@ -165,13 +192,20 @@ def run(
         )
     from pymanip_run.experiment.build.plan import prepare
 
-    with prepare(experiment_file(file), tuple(overrides or ()), simulated=simulate) as plan:
+    with (
+        data_only(options.mode == "json"),
+        prepare(experiment_file(file), tuple(overrides or ()), simulated=simulate) as plan,
+    ):
         warnings = (*plan.loaded.warnings, *plan.loaded.inactive)
         for warning in warnings if TALK.level >= 0 else ():
             say(f"warning: {warning}")
+        chosen, exists, resumption = gone_on(plan, wish, exists)
         serving = None if no_server else _port_of(plan, port, share)
         try:
-            code = _measure(plan, chosen, exists, seconds, options, serving=serving)
+            code = _measure(
+                plan, chosen, exists, seconds, options,
+                serving=serving, resumption=resumption, wish=wish, offscreen=offscreen,
+            )  # fmt: skip
         finally:
             if serving is not None:
                 serving.close()
@@ -196,6 +230,9 @@ def _measure(
     options: Options,
     *,
     serving: Serving | None,
+    resumption: Resumption | None,
+    wish: Wish,
+    offscreen: bool,
 ) -> int:
     from pymanip_run.cli.logs import logging_to
     from pymanip_run.cli.signals import outside_the_run
@@ -209,7 +246,10 @@ def _measure(
         path = sesn.session_path
         log = path.with_suffix(".log") if path else None
         with logging_to(log, TALK.level, events_shown=options.mode in ("live", "lines")):
-            code, ending = _watched(plan, sesn, duration, options, serving)
+            code, ending = _watched(
+                plan, sesn, duration, options,
+                serving=serving, resumption=resumption, wish=wish, offscreen=offscreen,
+            )  # fmt: skip
             sesn.close()
             _say_goodbye(replace(ending, file_size=path.stat().st_size) if path else ending)
     return code
@@ -220,51 +260,67 @@ def _watched(
     sesn: AsyncSession,
     duration: float | None,
     options: Options,
+    *,
     serving: Serving | None,
+    resumption: Resumption | None,
+    wish: Wish,
+    offscreen: bool,
 ) -> tuple[int, Ending]:
     """Run the plan with a display beside it; return the exit code and what is to be said."""
     import asyncio
 
     from pymanip_run.cli.logs import log_event, log_failure
+    from pymanip_run.cli.signals import InterruptedBeforeRunError
     from pymanip_run.cli.watched import WatchedRun, ending_of
     from pymanip_run.experiment.run.running import execute
     from pymanip_run.livetable import Display
+    from pymanip_run.runtime.cancelling import alone
     from pymanip_run.session import RunOptions, internals
 
     limit = plan.loaded.model.limits.duration if duration is None else duration
     state = WatchedRun(sesn, plan.title, limit)
     stop = internals(sesn).stop
-    display = Display(
-        sesn,
-        internals(sesn).feed,
-        state,
-        options,
-        on_stop=lambda: stop.request("key q"),
-        on_note=sesn.note,
-    )
+    with for_data():
+        display = Display(
+            sesn,
+            internals(sesn).feed,
+            state,
+            options,
+            on_stop=lambda: stop.request("key q"),
+            on_note=sesn.note,
+        )
     forget = stop.on_request(display.wake)
     internals(sesn).feed.call(log_event)
     run_options = RunOptions(
         duration=math.inf if duration is None else duration,
         observers=(("display", state.observed_by(display)),),
         server=serving,
+        resumption=resumption,
+        offscreen=offscreen,
         on_third=lambda _: _leave_at_once(display, state.path),
         on_hangup=lambda _: display.hung_up(),
     )
     failure: BaseException | None = None
     try:
-        asyncio.run(execute(plan, sesn, run_options))
-    except (KeyboardInterrupt, Exception) as error:  # noqa: BLE001 - shown below, with its exit code
+        asyncio.run(alone(execute(plan, sesn, run_options)))
+    except InterruptedBeforeRunError:
+        raise
+    except (KeyboardInterrupt, SystemExit, Exception) as error:  # noqa: BLE001 - shown below, with its exit code
         failure = error
     finally:
         forget()
         internals(sesn).feed.uncall(log_event)
         code = _exit_code(stop.exit_code, failure)
         ending = ending_of(sesn, state, code, failure)
+        if text := how_to_go_on(wish, state.sweeps()):
+            ending = replace(ending, troubles=(*ending.troubles, text))
         display.close(
             ending.reason, _summary(sesn, state, code, ending) if options.mode == "json" else None
         )
-    if failure is not None and not isinstance(failure, KeyboardInterrupt):
+    if isinstance(failure, SystemExit):
+        if isinstance(failure.code, str):  # as Python itself does
+            say(failure.code)
+    elif failure is not None and not isinstance(failure, KeyboardInterrupt):
         log_failure(failure)
         say(failure_text(failure, in_run=True))
     return code, ending
@@ -273,7 +329,7 @@ def _watched(
 def _leave_at_once(display: Display, path: str | None) -> None:
     """Say the last words; in a signal handler, thus without waiting for a terminal that is stuck."""
     from pymanip_run.cli.signals import say_at_once
-    from pymanip_run.livetable.farewell import quoted
+    from pymanip_run.wording import quoted
 
     display.restore_terminal()
     look = f": pymanip-inspect {quoted(path)}" if path else ""
@@ -281,12 +337,14 @@ def _leave_at_once(display: Display, path: str | None) -> None:
 
 
 def _exit_code(asked: int, failure: BaseException | None) -> int:
+    from pymanip_run.runtime.endings import exit_code_of_failure
+
     if failure is None or asked > 128:
         return asked
     if isinstance(failure, KeyboardInterrupt):
         return 130
     # What asked for the stop, an alarm for example, is the cause, and the rest follows from it.
-    return asked if asked > 1 else run_exit_code(failure)
+    return asked if asked > 1 else exit_code_of_failure(failure)
 
 
 def _summary(sesn: AsyncSession, state: WatchedRun, code: int, ending: Ending) -> dict[str, object]:
@@ -300,6 +358,9 @@ def _summary(sesn: AsyncSession, state: WatchedRun, code: int, ending: Ending) -
         "entries": ending.entries,
         "tasks": {
             s.name: {"runs": s.runs, "errors": s.errors, "missed": s.missed} for s in state.statuses
+        },
+        "sweeps": {
+            s.name: {"points": s.done, "total": s.total, "failed": s.failed} for s in state.sweeps()
         },
     }
     return {**outcome, **describe(sesn, str(path) if path else None)}

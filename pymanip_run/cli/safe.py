@@ -65,6 +65,7 @@ def _refuse_beside_a_run(plan: Plan, file: str) -> None:
     from pymanip_run.clock import iso_local
     from pymanip_run.errors import UsageError
     from pymanip_run.experiment.run.safe import running_now
+    from pymanip_run.wording import quoted
 
     run = running_now(plan)
     if run is not None:
@@ -72,8 +73,8 @@ def _refuse_beside_a_run(plan: Plan, file: str) -> None:
         raise UsageError(
             f"{file} is being run by process {run.pid} since {since}, and has its instruments open\n"
             "End it, then it makes them safe itself:\n"
-            f"  pymanip-run stop {run.session}\n"
-            f"Or do it beside the run:\n  pymanip-run safe {file} --force"
+            f"  pymanip-run stop {quoted(run.session or str(run.pid))}\n"
+            f"Or do it beside the run:\n  pymanip-run safe {quoted(file)} --force"
         )
 
 

@@ -13,7 +13,11 @@ from pymanip_run.runtime.interrupts import Interrupts
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["outside_the_run", "say_at_once"]
+__all__ = ["InterruptedBeforeRunError", "outside_the_run", "say_at_once"]
+
+
+class InterruptedBeforeRunError(SystemExit):
+    """A signal came before there was a run that could have taken it."""
 
 
 def outside_the_run(is_over: Callable[[], bool]) -> Interrupts:
@@ -30,7 +34,7 @@ def outside_the_run(is_over: Callable[[], bool]) -> Interrupts:
 
     def first(signum: int) -> None:
         if not is_over():
-            raise SystemExit(128 + signum)
+            raise InterruptedBeforeRunError(128 + signum)
         say_at_once(
             f"{signal_name(signum)}: the session is being closed; once more to leave at once"
         )

@@ -109,16 +109,17 @@ def _lines(
 ) -> list[str]:
     from pymanip_run.cli.known import called, past, title_of
     from pymanip_run.livetable.text import inert
+    from pymanip_run.wording import quoted
 
     name, title = inert(called(run)), inert(title_of(run))
     if not run.is_running:
         lines = [f"{run.state:<9} {name} · {inert(past(run))}"]
         left = run.session not in written and _left(run)
-        return lines + ([f"{INDENT}pymanip-run recover {name}"] if left else [])
+        return lines + ([f"{INDENT}pymanip-run recover {quoted(name)}"] if left else [])
     if said is None:
         return [
             f"running   {name} · {title} · process {run.pid} does not answer",
-            f"{INDENT}its data all the same: pymanip-inspect {name}",
+            f"{INDENT}its data all the same: pymanip-inspect {quoted(name)}",
         ]
     lines = [f"running   {name} · {title} · {_elapsed(said)} · process {run.pid}"]
     if said["stopping"]:

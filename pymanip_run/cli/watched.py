@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from pymanip_run.alarms.actions import STOPPED_BY_ALARM
 from pymanip_run.cli.files import as_typed
-from pymanip_run.cli.reasons import is_by_hand
+from pymanip_run.errors import causes
 from pymanip_run.livetable.farewell import Ending
 from pymanip_run.livetable.state import AlarmState, SweepProgress, TaskProgress
 from pymanip_run.masking import starred
+from pymanip_run.runtime.troubles import one_line
 from pymanip_run.session import AsyncSession, internals
+from pymanip_run.wording import is_by_hand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from pymanip_run.livetable import Display
     from pymanip_run.records import DatasetInfo
     from pymanip_run.runtime.status import TaskStatus
+    from pymanip_run.runtime.stop import StopSignal
     from pymanip_run.runtime.supervise import Supervisor
 
 __all__ = ["WatchedRun", "ending_of", "shown_path"]
@@ -131,8 +134,8 @@ class WatchedRun:
         return self._supervisor.statuses if self._supervisor is not None else ()
 
     def sweeps(self) -> Sequence[SweepProgress]:
-        """Return the progress of every sweep."""
-        supervisor = self._inside.supervisor
+        """Return the progress of every sweep, also when the run is over."""
+        supervisor = self._inside.supervisor or self._supervisor
         if supervisor is None:
             return ()
         return [SweepProgress(s.name, s.done, s.total, s.eta, s.failed) for s in supervisor.sweeps]
@@ -164,7 +167,7 @@ def ending_of(
     images = sum(info.n for info in datasets if _is_image(info))
     events = [e for e in session.events(after=state.started) if e.kind not in ("start", "stop")]
     return Ending(
-        reason=starred(_reason(internals(session).stop.reason, code, failure)),
+        reason=starred(_reason(internals(session).stop, code, failure)),
         elapsed=elapsed,
         entries=state.entries,
         variables=len(session.logged_variables()),
@@ -181,11 +184,14 @@ def _is_image(info: DatasetInfo) -> bool:
     return len(info.shape) >= 2 and min(info.shape[:2]) > 8
 
 
-def _reason(asked: str | None, code: int, failure: BaseException | None) -> str:
+def _reason(stop: StopSignal, code: int, failure: BaseException | None) -> str:
+    asked = stop.reason
     if isinstance(failure, KeyboardInterrupt):
-        return f"cancelled by a second {asked or 'Ctrl-C'}"
+        return f"cancelled {stop.cut}" if stop.cut else f"stopped: {asked or 'Ctrl-C'}"
+    if isinstance(failure, SystemExit):
+        return f"{'failed' if code else 'finished'}: {asked or one_line(failure)}"
     if failure is not None:
-        return f"failed ({type(failure).__name__})"
+        return f"failed ({type(causes(failure)[0]).__name__})"
     if asked is None:
         return "finished: all tasks ended"
     if is_by_hand(asked):

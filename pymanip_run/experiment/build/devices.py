@@ -14,6 +14,7 @@ from pymanip_run.experiment.build.functions import (
     FunctionMissingError,
     reach,
 )
+from pymanip_run.experiment.checks.finding import Finding
 from pymanip_run.runtime.troubles import one_line
 from pymanip_run.session.names import SESSION_NAMES
 
@@ -161,34 +162,39 @@ class DeviceFinder:
         path = (*path, index) if isinstance(given, list) else path
         listed = given[index] if isinstance(given, list) else given
         path = (*path, "call") if isinstance(listed, dict) else path
-        if (complaint := self._missing(name, action.call)) is not None:
-            self._draft.add(path, complaint)
+        self._check_method(path, name, action.call)
 
     def check_set(self, name: str, task: Task) -> None:
         """Check that the method with which a sweep sets a device is there."""
         if task.sweep is None or task.sweep.set is None:
             return
         device, _, method = task.sweep.set.partition(".")
-        if method and (complaint := self._missing(device, method)) is not None:
-            self._draft.add(("tasks", name, "sweep", "set"), complaint)
+        if method:
+            self._check_method(("tasks", name, "sweep", "set"), device, method)
 
-    def _missing(self, device: str, method: str) -> str | None:
-        """Return what is wrong with a method, as far as the class tells; the rest is found when it is open."""
+    def _check_method(self, path: tuple[Part, ...], device: str, method: str) -> None:
+        """Tell what is wrong with a method, as far as the class shows it; the rest is found when it is open."""
         target = self._targets.get(device)
         if not isinstance(target, type) or hasattr(target, method) or _assigns(target, method):
-            return None
+            return
         near = did_you_mean(method, [name for name in dir(target) if not name.startswith("_")])
-        return f"{target.__name__} has no method {method!r}{near}" if near else None
+        if near:
+            self._draft.add(path, f"{target.__name__} has no method {method!r}{near}")
+            return
+        text = f"{target.__name__} does not seem to have a method {method!r}"
+        self._draft.warnings.append(self._draft.problem(Finding(path, text, value=True)))
 
 
 def _assigns(target: type, name: str) -> bool:
-    """Return whether a class may give its objects an attribute that it has not itself."""
+    """Return whether a class, or one that it inherits from, may give its objects an attribute."""
     if "." in name or hasattr(target, "__getattr__"):
         return True
     try:
-        return f"self.{name}" in inspect.getsource(target)
-    except (OSError, TypeError):
+        sources = [inspect.getsource(one) for one in target.__mro__ if one is not object]
+    except (OSError, TypeError):  # written in C, or in a session of Python
         return True
+    ways = (f"self.{name}", "setattr(", "__dict__")
+    return any(way in source for source in sources for way in ways)
 
 
 def _safe_call(action: SafeAction) -> SafeCall:
@@ -216,7 +222,8 @@ def _complaints(
         if key in filled and key in named:
             yield f"{name}() gets {key!r} twice: it is the first of 'args' already", key
     if len(args) > len(positional) and inspect.Parameter.VAR_POSITIONAL not in kinds:
-        yield f"{name}() takes {len(positional)} arguments, but 'args' has {len(args)}", None
+        takes = f"{len(positional)} argument{'s' * (len(positional) != 1)}"
+        yield f"{name}() takes {takes}, but 'args' has {len(args)}", None
     missing = [
         repr(p.name)
         for p in parameters

@@ -23,10 +23,12 @@ __all__ = [
     "FunctionMissingError",
     "callables",
     "find_function",
+    "hook_complaint",
     "is_coroutine",
     "reach",
 ]
 
+SHOWN = 5
 POSITIONAL_KINDS = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 #: A first argument of this name is never one of the values of a sweep.
 _SESSION = ("sesn", "session")
@@ -54,14 +56,32 @@ def reach(
     FunctionMissingError
         If there is no such name.
     """
+    if not name:
+        raise FunctionMissingError(f"the name of the {what} is missing after the ':'")
     found: Any = module
     for part in name.split("."):
         try:
             found = getattr(found, part)
         except AttributeError:
-            near = did_you_mean(name, others(module))
-            raise FunctionMissingError(f"defines no {what} {name!r}{near}") from None
+            hint = did_you_mean(name, others(module)) or _elsewhere(module, name)
+            hint = hint or _own(module, others(module))
+            raise FunctionMissingError(f"defines no {what} {name!r}{hint}") from None
     return found
+
+
+def _elsewhere(module: ModuleType, name: str) -> str:
+    """Return how a name of another module is written, if this seems to be one."""
+    head, dot, tail = name.rpartition(".")
+    if not dot or hasattr(module, head.partition(".")[0]):
+        return ""
+    return f"; something of a module is written  {head}:{tail}"
+
+
+def _own(module: ModuleType, names: Sequence[str]) -> str:
+    """Return what a module itself defines of these names."""
+    things = vars(module)
+    own = [n for n in names if getattr(things[n], "__module__", "") == module.__name__]
+    return f"; it defines {', '.join(own[:SHOWN])}{', …' * (len(own) > SHOWN)}" if own else ""
 
 
 def find_function(module: ModuleType, name: str, what: str = "coroutine") -> Callable[..., Any]:
@@ -106,6 +126,23 @@ def is_coroutine(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004 - an object with an async __call__
     )
+
+
+def hook_complaint(name: str, function: Callable[..., Any]) -> str | None:
+    """Return why ``setup`` or ``teardown`` of a module could not run, None if it can."""
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        return f"{name!r} has a 'yield' in it, with which it would not run"
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # written in C, without a signature
+        return None
+    needed = [p for p in parameters if _required(p)]
+    if needed and needed[0].kind in POSITIONAL_KINDS:
+        del needed[0]
+    if not needed:
+        return None
+    names = ", ".join(repr(p.name) for p in needed)
+    return f"{name}() is called with the session and nothing else, but needs {names}"
 
 
 class Call:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BrokenModuleError", "Modules", "experiment_path", "source_of", "users_traceback"]
 
-_PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
+_PACKAGE = f"{Path(__file__).parents[2]}{os.sep}"
 #: Installed packages are below it as well; none of them calls the user's code before we do.
 _STDLIB = f"{Path(os.__file__).parent}{os.sep}"
 
@@ -127,7 +127,7 @@ class Modules:
             raise BrokenModuleError(f"{name} cannot be imported", detail) from None
 
     def _import_file(self, name: str) -> ModuleType:
-        path = self._folder / name
+        path = self._path(name)
         if not path.is_file():
             where = "beside the experiment file" if path.parent == self._folder else "there"
             raise BrokenModuleError(f"there is no file {name!r} {where}{self._near(name)}")
@@ -147,8 +147,14 @@ class Modules:
             raise
         return module
 
+    def _path(self, name: str) -> Path:
+        try:
+            return self._folder / Path(name).expanduser()
+        except RuntimeError:  # ~somebody who has no home
+            return self._folder / name
+
     def _near(self, name: str) -> str:
-        folder = (self._folder / name).parent
+        folder = self._path(name).parent
         if not folder.is_dir():
             return ""
         if not name.endswith(".py"):

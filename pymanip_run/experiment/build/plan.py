@@ -11,16 +11,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pymanip_run.experiment.checks.alarms import unmentioned
 from pymanip_run.experiment.build.devices import DeviceFinder, find_factory
-from pymanip_run.experiment.build.functions import Call, FunctionMissingError, find_function
-from pymanip_run.experiment.load.loading import Draft, LoadedExperiment, read_draft
-from pymanip_run.experiment.model.experiment import Run
-from pymanip_run.experiment.build.modules import BrokenModuleError, Modules, experiment_path, source_of
+from pymanip_run.experiment.build.functions import (
+    Call,
+    FunctionMissingError,
+    find_function,
+    hook_complaint,
+)
+from pymanip_run.experiment.build.modules import (
+    BrokenModuleError,
+    Modules,
+    experiment_path,
+    source_of,
+)
 from pymanip_run.experiment.build.neighbours import other_sources
 from pymanip_run.experiment.build.points import axis_names
-from pymanip_run.experiment.text.problems import Mark, Problem, Source
+from pymanip_run.experiment.checks.alarms import unmentioned
+from pymanip_run.experiment.load.loading import Draft, LoadedExperiment, read_draft
+from pymanip_run.experiment.model.experiment import Run
 from pymanip_run.experiment.model.session_path import SessionPath
+from pymanip_run.experiment.text.problems import Mark, Problem, Source
 from pymanip_run.masking import known_secrets, masked_source, starred
 
 if TYPE_CHECKING:
@@ -33,6 +43,10 @@ if TYPE_CHECKING:
     from pymanip_run.experiment.text.nodes import Part
 
 __all__ = ["Plan", "PlannedAlarm", "PlannedTask", "prepare"]
+
+
+#: What a module may have beside its tasks.
+HOOKS = {"setup": "before", "teardown": "after"}
 
 
 @dataclass(frozen=True)
@@ -136,7 +150,7 @@ def prepare(
         alarms = tuple(finder.alarm(*item) for item in draft.alarms().items())
         devices = finder.devices(simulated=simulated)
         module = finder.main
-        setup, teardown = finder.hook("setup"), finder.hook("teardown")
+        setup, teardown = map(finder.hook, HOOKS)
         source = source_of(module)
         if source:
             finder.find_unmentioned()
@@ -163,12 +177,20 @@ class _Finder:
             generator = self._function(task.sweep.use, name, (*path, "sweep"), "generator")
         if function is None:
             return None
+        self._refuse_hook(path, function)
         values = axis_names(task.sweep) if task.sweep else ()
         call = Call(function, task.kwargs, values, name)
         for message, kwarg in call.complaints():
             place = (*path, "kwargs", kwarg) if kwarg else path
             self._draft.add(place, message, key=True)
         return PlannedTask(name, task, call, generator)
+
+    def _refuse_hook(self, path: tuple[Part, ...], function: Callable[..., Any]) -> None:
+        """Tell that a function is run anyhow, which is then no task."""
+        for hook, when in HOOKS.items():
+            if function is getattr(self.main, hook, None):
+                text = f"{hook}() is run by itself {when} the tasks; take it out of them"
+                self._draft.add(path, text, key=True)
 
     def alarm(self, name: str, alarm: Alarm) -> PlannedAlarm:
         """Return an alarm with the functions that it runs."""
@@ -205,8 +227,13 @@ class _Finder:
 
     def hook(self, name: str) -> Callable[..., Any] | None:
         """Return ``setup`` or ``teardown`` of the module, if it has it."""
-        function = getattr(self.main, name, None)
-        return function if callable(function) else None
+        found: object = getattr(self.main, name, None)
+        if not callable(found):
+            return None
+        function: Callable[..., Any] = found
+        if (complaint := hook_complaint(name, function)) is not None:
+            self._problem(self._shown(self._main_name or ""), complaint)
+        return function
 
     def _function(
         self, use: str | None, name: str, path: tuple[Part, ...], what: str, key: str = "use"

@@ -36,6 +36,10 @@ def check_email(data: Mapping[str, Any]) -> Iterator[Finding]:
         if not any("mail" in texts(mapping(alarms, name), "do") for name in alarms):
             text = "no mail will ever be sent: give 'every', or leave 'on' out"
             yield Finding(("email", "on"), text, value=True, warning=True)
+    ends = {"finish", "error"} & set(texts(email, "on")) if "on" in email else {"finish"}
+    if email.get("attach_report") is True and not ends:
+        text = "the report goes with the mail about the end: add 'finish' to 'on'"
+        yield Finding(("email", "attach_report"), text, value=True, warning=True)
 
 
 def _is_loopback(host: object) -> bool:
@@ -66,5 +70,5 @@ def check_server(data: Mapping[str, Any], folder: Path) -> Iterator[Finding]:
 def inactive(data: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield what is valid but not done in this version, so that nobody relies on it."""
     if data.get("plots") and mapping(data, "server").get("enabled") is False:
-        text = "plots are drawn on the dashboard, which 'server: {enabled: false}' leaves out"
+        text = "without the dashboard, plots are drawn in windows only, where there is a screen, or with --offscreen"
         yield Finding(("plots",), text, warning=True)

@@ -1,4 +1,4 @@
-"""Slips of the pen that are told by name: a decimal comma, a step in place of a number of points."""
+"""Slips of the pen that are told by name: a decimal comma, a line too far left, a step for a number."""
 
 from __future__ import annotations
 
@@ -6,17 +6,28 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from pymanip_run.experiment.checks.finding import number
-from pymanip_run.experiment.text.nodes import MappingNode, Node, Scalar
+from pymanip_run.experiment.text.nodes import MappingNode, Node, Scalar, locate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    from pydantic import BaseModel
 
     from pymanip_run.experiment.text.nodes import Part
     from pymanip_run.experiment.text.problems import Mark
 
-__all__ = ["DecimalComma", "decimal_comma_texts", "decimal_commas", "decimal_hint", "key_hint"]
+__all__ = [
+    "DecimalComma",
+    "decimal_comma_texts",
+    "decimal_commas",
+    "decimal_hint",
+    "indentation_hint",
+    "key_hint",
+]
 
 _COMMA_NUMBER = re.compile(r"([+-]?[0-9]+),([0-9]+)")
+#: ``every:10s``, which YAML takes for a text.
+_TIGHT = re.compile(r"([A-Za-z_]+):(?=\S)")
 _MAX_POINTS = 10**6
 
 
@@ -101,3 +112,40 @@ def _number_of_points(node: Node) -> str:
     if not 0 <= points <= _MAX_POINTS:
         return ""
     return f": num: {round(points) + 1} for steps of {step:g}"
+
+
+def indentation_hint(
+    path: Sequence[Part],
+    model: type[BaseModel],
+    root: Node,
+    keys_at: Callable[[type[BaseModel], Sequence[Part]], Sequence[str]],
+) -> str:
+    """Return that a line seems to stand too far left, or to lack a blank; "" if none does.
+
+    Parameters
+    ----------
+    path
+        Of a value that is wrong.
+    model, root
+        What the file may hold, and what it holds.
+    keys_at
+        Returns the keys that a mapping may have.
+    """
+    if not path:
+        return ""
+    above, key = path[:-1], str(path[-1])
+    parent = locate(root, above).node
+    if not isinstance(parent, MappingNode) or parent.flow or key not in parent.items:
+        return ""
+    names, node = list(parent.items), parent.items[key].node
+    fixed, settings = keys_at(model, above), keys_at(model, path)
+    if not fixed and key in settings and names[0] != key:
+        return f"; {key!r} is a setting, indent it further than the name above it"
+    if not _is_empty(node):
+        tight = _TIGHT.match(node.text) if isinstance(node, Scalar) else None
+        missing = tight is not None and tight[1] in settings
+        return f"; a blank is missing after {tight[0]!r}" if tight and missing else ""
+    following = next(iter(names[names.index(key) + 1 :]), None)
+    if following is not None and (following not in fixed if fixed else following in settings):
+        return f"; indent {following!r} further than {key!r}"
+    return ""

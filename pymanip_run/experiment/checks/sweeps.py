@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pymanip_run.core.context import POINT_PREFIX
 from pymanip_run.errors import did_you_mean, nearest
 from pymanip_run.experiment.checks.finding import Finding, choice, given, mapping, number
+from pymanip_run.experiment.model.fields import MAX_POINTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,6 +32,10 @@ def check_sweep(name: str, sweep: Mapping[str, Any], data: Mapping[str, Any]) ->
             yield from _points((*path, "grid", axis_name), axis, ())
     yield from _parameters(path, sweep, grid, mapping(data, "parameters"))
     yield from _set(path, sweep, mapping(data, "devices"))
+    points = math.prod(map(_length, grid.values()))
+    if points > MAX_POINTS:
+        text = f"{points:_} points are more than the {MAX_POINTS:_} that a sweep may have"
+        yield Finding((*path, "grid"), text)
     if sweep.get("snake") is True and not grid:
         yield Finding((*path, "snake"), "'snake' is for a grid")
 
@@ -45,6 +51,17 @@ def _name(name: str) -> Iterator[Finding]:
             check_name(name, "sweep", POINT_PREFIX)
         except ValueError as error:
             yield Finding(("tasks", name), str(error))
+
+
+def _length(axis: object) -> int:
+    """Return the number of points along an axis of a grid, 1 where something else is wrong with it."""
+    if isinstance(axis, list):
+        return max(1, len(axis))
+    values = mapping(axis).get("values")
+    if isinstance(values, list):
+        return max(1, len(values))
+    num = number(mapping(axis, "log").get("num", mapping(axis).get("num")))
+    return max(1, int(num)) if num is not None and math.isfinite(num) else 1
 
 
 def _parameters(

@@ -23,11 +23,21 @@ _OTHERS = ("TOKEN", "TEST_", "BENCHMARKS")
 
 
 def assignments(
-    environ: Mapping[str, str], root: MappingNode
+    environ: Mapping[str, str], root: MappingNode, *, mails: bool = False
 ) -> tuple[list[Assignment], list[Problem]]:
     """Return what the environment sets, and a warning for each variable that sets nothing.
 
     Upper and lower case are the same where the file has or knows the key. An empty variable counts as not set.
+    A password for mails, which somebody may have set for all experiments, makes none of one that sends none.
+
+    Parameters
+    ----------
+    environ
+        The environment.
+    root
+        The experiment file.
+    mails
+        Whether mails are sent although the file has no `email`.
     """
     found: list[Assignment] = []
     warnings: list[Problem] = []
@@ -42,7 +52,19 @@ def assignments(
             warnings.append(Problem(mark, "", f"sets nothing{_hint(rest.split(_BETWEEN))}"))
         else:
             found.append(Assignment(name, path, environ[name]))
-    return found, warnings
+    if mails or _sends_mails(root, found):
+        return found, warnings
+    text = "sets nothing: the experiment sends no mails"
+    idle = [one for one in found if one.path[0] == "email"]
+    warnings += [Problem(Mark(Source(one.label), 0, 0), "", text) for one in idle]
+    return [one for one in found if one not in idle], warnings
+
+
+def _sends_mails(root: MappingNode, found: Sequence[Assignment]) -> bool:
+    own = root.items.get("email")
+    if own is not None and plain(own.node) is not None:
+        return True
+    return any(one.path in (["email"], ["email", "to"]) for one in found)
 
 
 def _path(root: MappingNode, parts: Sequence[str]) -> list[str] | None:

@@ -19,7 +19,7 @@ from pymanip_run.experiment.checks.finding import mapping
 from pymanip_run.experiment.checks.outputs import inactive
 from pymanip_run.experiment.checks.slips import decimal_comma_texts, decimal_commas
 from pymanip_run.experiment.load.environment import PREFIX, assignments
-from pymanip_run.experiment.load.user_settings import read_settings, with_settings
+from pymanip_run.experiment.load.user_settings import read_settings, sends_mails, with_settings
 from pymanip_run.experiment.load.words import needs_text, path_of, translate
 from pymanip_run.experiment.model.experiment import Alarm, Device, Experiment, Task, task_settings
 from pymanip_run.experiment.text.interpolate import interpolate
@@ -33,7 +33,7 @@ from pymanip_run.experiment.text.nodes import (
     plain,
     within,
 )
-from pymanip_run.experiment.text.overrides import apply_override, assign, new_parameters
+from pymanip_run.experiment.text.overrides import apply_override, assign, new_names
 from pymanip_run.experiment.text.problems import Mark, Problem, Source, config_error
 from pymanip_run.experiment.text.reading import read_text
 from pymanip_run.experiment.text.redact import (
@@ -253,7 +253,9 @@ def _add_sources(
 ) -> None:
     """Put everything together: the user's configuration < the file < environment < ``--set`` < options."""
     declared, problems = draft.root, draft.problems
-    from_environ, unknown = assignments(environ, declared)
+    settings = read_settings(environ, problems, draft.secrets)
+    mails = sends_mails(settings) or any(text.startswith("email") for text in overrides)
+    from_environ, unknown = assignments(environ, declared, mails=mails)
     for assignment in from_environ:
         draft.root = assign(draft.root, assignment, problems)
     for text in overrides:
@@ -263,11 +265,10 @@ def _add_sources(
     draft.overrides = (*(f"{one.label}={one.value}" for one in from_environ), *overrides)
     draft.warnings += [
         *unknown,
-        *new_parameters(declared, draft.root),
+        *new_names(declared, draft.root),
         *islice(_told_secrets(draft.root), _MAX_FOUND),
     ]
     problems += interpolate(draft.root, environ, draft.secrets)
-    settings = read_settings(environ, problems, draft.secrets)
     if settings is not None:
         draft.root = with_settings(draft.root, settings)
         draft.warnings += settings.warnings

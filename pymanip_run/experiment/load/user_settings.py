@@ -20,7 +20,7 @@ from pymanip_run.experiment.text.yaml12 import compose
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Settings", "read_settings", "settings_path", "with_settings"]
+__all__ = ["Settings", "read_settings", "sends_mails", "settings_path", "with_settings"]
 
 _SECTIONS = ("email", "server")
 
@@ -107,6 +107,12 @@ def _warnings(root: MappingNode, path: Path) -> list[Problem]:
     return [Problem(secret.mark, "", text)]
 
 
+def sends_mails(settings: Settings | None) -> bool:
+    """Tell whether the configuration says to whom mails are sent."""
+    item = settings.root.items.get("email") if settings is not None else None
+    return item is not None and isinstance(item.node, MappingNode) and "to" in item.node.items
+
+
 def with_settings(root: MappingNode, settings: Settings | None) -> MappingNode:
     """Return the tree of an experiment file with what the user's configuration adds; `root` itself stays.
 
@@ -116,7 +122,7 @@ def with_settings(root: MappingNode, settings: Settings | None) -> MappingNode:
         own, item = root.items.get(key), settings.root.items.get(key) if settings else None
         if item is None or not isinstance(item.node, MappingNode):
             continue
-        if own is None and (key != "email" or "to" in item.node.items):
+        if own is None and (key != "email" or sends_mails(settings)):
             root = replace(root, items={**root.items, key: item})
         elif own is not None and isinstance(own.node, MappingNode):
             merged = replace(own.node, items={**item.node.items, **own.node.items})

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 from pydantic import BaseModel
 
 from pymanip_run.errors import did_you_mean, nearest
-from pymanip_run.experiment.checks.slips import decimal_hint, key_hint
+from pymanip_run.experiment.checks.slips import decimal_hint, indentation_hint, key_hint
 from pymanip_run.experiment.model.fields import PLACED
 from pymanip_run.experiment.text.nodes import Node, Part, dotted, locate, within
 from pymanip_run.experiment.text.problems import Problem
 from pymanip_run.experiment.text.scalars import as_written
+from pymanip_run.experiment.text.writing import written
 from pymanip_run.masking import is_secret
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ __all__ = ["keys_at", "needs_text", "path_of", "translate"]
 
 #: Parts of pydantic's paths that are no part of the file's.
 _TAGS = ("[key]", "[word]", "[run]")
+MAX_HINT = 60
+LONG_NUMBER = 10**5
 _TRUE, _FALSE = ("yes", "y", "on"), ("no", "n", "off")
 _EXAMPLES = {
     "module": "for example  module: tasks.py",
@@ -57,7 +60,7 @@ def translate(error: ErrorDetails, model: type[BaseModel], root: Node) -> Proble
     elif is_secret(path) or getattr(found.node, "secret", False):
         message = _without_value(error)
     else:
-        message = _message(error, path)
+        message = _message(error, path) + indentation_hint(found.path, model, root, keys_at)
         if kind == PLACED:
             column = error["ctx"]["column"]
             here = within(found.node, column)
@@ -87,6 +90,10 @@ def _missing(path: list[Part], model: type[BaseModel], root: Node) -> Problem:
     near = nearest(key, unknown, n=1)
     if near:
         example = f"; is {near[0]!r} meant to be it?"
+    elif not found.mark.line and len(path) > 1:  # an override made it, perhaps by a slip
+        others = getattr(locate(root, path[:-2]).node, "items", ())
+        names = [name for name in others if isinstance(name, str) and name != path[-2]]
+        example = did_you_mean(str(path[-2]), names)
     return Problem(found.key_mark, dotted(found.path), f"{key!r} is missing{example}")
 
 
@@ -140,18 +147,38 @@ def _message(error: ErrorDetails, path: Sequence[Part]) -> str:
         also = ", {run: name}" if path[:1] == ["alarms"] and "do" in path[2:] else ""
         return _not_one_of(value, str(context["expected"]), also)
     if kind in _NEEDED:
-        needed = _FORMS.get((str(path[0]), len(path)), _NEEDED[kind]) if path else _NEEDED[kind]
-        return f"{needed} is needed, not {as_written(value)}{_HINTS.get(kind, _no_hint)(value)}"
+        needed, hint = _needed(kind, path), _HINTS.get(kind, _no_hint)
+        if path[:1] == ["tasks"] and len(path) == 1:
+            hint = _list_hint
+        elif "such as" in needed and kind == "list_type":
+            hint = _no_hint  # an example says more than what could be made of the value
+        return f"{needed} is needed, not {as_written(value)}{hint(value)}"
     if kind in _BOUNDS:
         word, limit = _BOUNDS[kind]
-        return f"must be {word} {context[limit]:g}"
+        return f"must be {word} {_bound(context[limit])}"
     return _EMPTY.get(kind, f"{as_written(value)} is not valid here")
+
+
+def _needed(kind: str, path: Sequence[Part]) -> str:
+    if not path:
+        return _NEEDED[kind]
+    keys = [part for part in path if isinstance(part, str)]
+    by_key = _MAPPINGS.get(keys[-1]) if len(path) > 2 and kind in _OF_MAPPINGS else None
+    return _FORMS.get((str(path[0]), len(path))) or by_key or _NEEDED[kind]
+
+
+def _bound(limit: float) -> str:
+    """Return a limit as it is written in the file."""
+    return f"{limit:_}" if isinstance(limit, int) and limit >= LONG_NUMBER else f"{limit:g}"
 
 
 def _not_one_of(value: Any, expected: str, also: str = "") -> str:
     words = re.findall(r"'([^']*)'", expected)
     if not words:
-        return f"only {expected.replace('True', 'true')} is possible, not {as_written(value)}"
+        hint = (
+            "" if expected != "True" else "; leave it out" if value is False else _truth_hint(value)
+        )
+        return f"only {expected.replace('True', 'true')} is possible, not {as_written(value)}{hint}"
     shown = repr(value) if isinstance(value, str) else as_written(value)
     hint = did_you_mean(value, words) if isinstance(value, str) else ""
     return f"{shown} is not one of {', '.join(map(repr, words))}{also}{hint}"
@@ -165,6 +192,14 @@ def _truth_hint(value: Any) -> str:
     word = str(value).lower()
     meant = "true" if word in _TRUE else "false" if word in _FALSE else ""
     return f"; did you mean {meant}?" if meant else ""
+
+
+def _list_hint(value: Any) -> str:
+    if isinstance(value, (dict, list)) or value is None:
+        return ""
+    parts = value.split(",") if isinstance(value, str) else [value]
+    text = f"[{', '.join(written(p.strip() if isinstance(p, str) else p) for p in parts)}]"
+    return f"; did you mean {text}?" if len(text) < MAX_HINT else ""
 
 
 def _text_hint(value: Any) -> str:
@@ -183,9 +218,11 @@ _NEEDED = {
     "model_type": "a mapping (key: value)",
     "model_attributes_type": "a mapping (key: value)",
 }
+_OF_MAPPINGS = ("dict_type", "model_type", "model_attributes_type")
 _SETTINGS = "a mapping (name: settings)"
 #: What is needed under a key of the file, and one level below it.
 _FORMS = {
+    ("module", 1): "a file such as tasks.py or a dotted name",
     ("session", 1): "a file name or a mapping (key: value)",
     ("devices", 1): _SETTINGS,
     ("devices", 2): "a mapping such as {use: module:Name}",
@@ -202,7 +239,17 @@ _FORMS = {
     ("server", 1): "a mapping such as {enabled: false}",
     ("limits", 1): "a mapping such as {duration: 1h}",
 }
+#: What is needed under a key of a part of the file.
+_MAPPINGS = {
+    "on_error": "a mapping such as {retry: 3, then: continue}",
+    "reconnect": "a mapping such as {wait: 1s}",
+    "safe": "the name of a method or a mapping such as {call: output, args: [false]}",
+    "sweep": "a mapping such as {values: [0, 1, 3]}",
+    "tls": "a mapping such as {cert: lab.crt, key: lab.key}",
+    "tunable": "a mapping such as {min: 0, max: 10}",
+}
 _HINTS: dict[str, Callable[[Any], str]] = {
+    "list_type": _list_hint,
     "bool_type": _truth_hint,
     "float_type": decimal_hint,
     "string_type": _text_hint,

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, PlainValidator, Tag, WithJsonSchema
+from pydantic import (
+    Discriminator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    Tag,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 from pymanip_run.alarms.grammar import Condition, ConditionError, parse_condition
@@ -39,6 +46,7 @@ def _condition(value: Any) -> Condition:
 When = Annotated[
     Condition,
     PlainValidator(_condition),
+    PlainSerializer(str, return_type=str),
     WithJsonSchema(
         {"type": "string", "pattern": "[<>]=?|[=!]=",
          "examples": ["T > 60", "age(T) > 2min", "abs(rate(T)) > 2 per 1min"]}

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ALSO_ONE",
     "FREE_KEYS",
+    "MAX_POINTS",
     "ONE_OR_MANY",
     "PLACED",
     "AlsoAccepts",
@@ -41,6 +42,7 @@ __all__ = [
     "OtherPort",
     "Period",
     "PlainScalar",
+    "PointCount",
     "Port",
     "Size",
     "Strict",
@@ -50,8 +52,12 @@ __all__ = [
 #: The type of errors that know their place within a text: `column` in their context, from 0.
 PLACED = "placed"
 _EXAMPLES = "write for example 250ms, 10s, 2h30m or 1.5d"
+#: Seconds: what is shorter no computer keeps, what is longer no experiment lasts.
+SHORTEST, LONGEST = 1e-6, 100 * 365.25 * 86400
 
 
+#: Of a sweep.
+MAX_POINTS = 10_000_000
 #: In the JSON schema of each mapping.
 FREE_KEYS: JsonDict = {"patternProperties": {"^x-": {}}}
 
@@ -120,12 +126,17 @@ def _duration(value: Any) -> float:
         raise ValueError(f"{as_written(value)} is not a duration; {_EXAMPLES}")  # noqa: TRY004 - pydantic's contract
     if isinstance(value, str) and not value.strip():
         raise ValueError(f"a duration is missing; {_EXAMPLES}")
-    return parse_duration(value)
+    seconds = parse_duration(value)
+    if seconds > LONGEST:
+        raise ValueError(f"{value} is more than a hundred years")
+    return seconds
 
 
 def _more_than_zero(value: float) -> float:
     if value <= 0:
         raise ValueError("must be more than 0")
+    if value < SHORTEST:
+        raise ValueError("must be at least 1us")
     return value
 
 
@@ -169,6 +180,8 @@ Count = Annotated[
         {"anyOf": [{"type": "integer", "minimum": 1}, _WHOLE], "examples": [11, "10_000"]}
     ),
 ]
+#: How many points along an axis: nobody waits for more.
+PointCount = Annotated[Count, Field(le=MAX_POINTS)]
 #: How many: 0 or more.
 NaturalNumber = Annotated[
     int,

@@ -115,6 +115,10 @@ class Email(Strict):
     min_interval: Period = Field(
         default=900.0, description="The shortest time between two mails of the same kind."
     )
+    attach_report: bool = Field(
+        default=False,
+        description="Whether the report of the session goes with the mail about the end of the run.",
+    )
 
 
 class Tls(Strict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from string import Formatter
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,6 @@ from pymanip_run.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
 __all__ = ["SessionPath", "check_template"]
 
@@ -36,6 +36,14 @@ def check_template(template: str) -> str | None:
             )
         if conversion or (spec and not (name == "n" and re.fullmatch(r"0?[1-9]", spec))):
             return f"{template!r}: only {{n}} takes a format, a width such as {{n:03}}"
+    return _wrong_name(template)
+
+
+def _wrong_name(template: str) -> str | None:
+    if "\\" in template:
+        return f"'{template}' has a backslash; folders are separated by '/'"
+    if not _has_home(template):
+        return f"{template!r}: there is no home folder {template.partition('/')[0]!r}"
     if not template.isprintable():
         return f"{template!r} has a character that cannot be seen"
     if template.endswith(".db"):
@@ -45,13 +53,22 @@ def check_template(template: str) -> str | None:
     return None
 
 
+def _has_home(name: str) -> bool:
+    try:
+        Path(name).expanduser()
+    except RuntimeError:
+        return False
+    return True
+
+
 class SessionPath:
     """The session file's name, which depends on the instant and on what is there.
 
     Parameters
     ----------
     template
-        A name with placeholders; a relative one is below `folder`. None: `experiment`.h5.
+        A name with placeholders; a relative one is below `folder`, ``~/`` is the user's home.
+        None: `experiment`.h5.
     folder, experiment
         Folder and name without suffix of the experiment file.
     exists
@@ -136,7 +153,7 @@ class SessionPath:
         return previous if self._last else path
 
     def _at(self, number: int) -> Path:
-        return self._folder / self._template.format(n=number, **self._values)
+        return self._folder / Path(self._template.format(n=number, **self._values)).expanduser()
 
 
 def _numbered(path: Path) -> Iterator[Path]:

@@ -12,13 +12,13 @@ from pymanip_run.experiment.model.fields import (
     FREE_KEYS,
     ONE_OR_MANY,
     AlsoAccepts,
-    Count,
     Duration,
     Name,
     NaturalNumber,
     Number,
     Period,
     PlainScalar,
+    PointCount,
     Strict,
 )
 from pymanip_run.experiment.text.scalars import as_written
@@ -34,7 +34,7 @@ class Log(Strict):
 
     start: Number = Field(gt=0, description="The first number.")
     stop: Number = Field(gt=0, description="The last number.")
-    num: Count = Field(description="How many numbers.")
+    num: PointCount = Field(description="How many numbers.")
 
 
 def _one_way(*ways: list[JsonValue]) -> JsonDict:
@@ -55,7 +55,7 @@ class Axis(Strict):
     )
     start: Number | None = Field(default=None, description="The first of evenly spaced points.")
     stop: Number | None = Field(default=None, description="The last of evenly spaced points.")
-    num: Count | None = Field(default=None, description="How many evenly spaced points.")
+    num: PointCount | None = Field(default=None, description="How many evenly spaced points.")
     log: Log | None = Field(default=None, description="Geometrically spaced points.")
 
 

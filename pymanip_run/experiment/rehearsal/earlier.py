@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pymanip_run.core.context import POINT_PREFIX
@@ -31,10 +31,13 @@ class Earlier:
     array_bytes_per_second: float = 0.0
     #: Of each sweep.
     seconds_per_point: dict[str, float] = field(default_factory=dict)
+    #: Why sessions that are there cannot be read.
+    unreadable: dict[Path, str] = field(default_factory=dict)
 
 
 def earlier_run(candidates: Iterable[Path], tasks: Iterable[str]) -> Earlier:
     """Return what the last run in the first of these sessions that can be read has shown."""
+    unreadable: dict[Path, str] = {}
     for path in dict.fromkeys(candidates):
         if not path.is_file():
             continue
@@ -48,11 +51,12 @@ def earlier_run(candidates: Iterable[Path], tasks: Iterable[str]) -> Earlier:
                 earlier = _measured(SessionView(store, path.stem), tasks)
             finally:
                 store.close()
-        except PymanipError:
+        except PymanipError as error:
+            unreadable[path] = str(error)
             continue
         if earlier.known:
-            return earlier
-    return Earlier()
+            return replace(earlier, unreadable=unreadable)
+    return Earlier(unreadable=unreadable)
 
 
 def _measured(view: SessionView, tasks: Iterable[str]) -> Earlier:

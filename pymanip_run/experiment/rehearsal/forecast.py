@@ -6,6 +6,7 @@ Nothing is invented: what neither the file says nor an earlier run has shown is 
 from __future__ import annotations
 
 import math
+import os
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -92,7 +93,12 @@ def forecast(plan: Plan, duration: float | None = None) -> Forecast:
     }
     file = _file(model, where, plan.loaded.folder, earlier, limit)
     port = forecast_port(model.server, runs)
-    warnings = (*refused, *_locked(where, runs), *_warnings(model, file, sweeps, limit))
+    warnings = (
+        *refused,
+        *_locked(where, runs),
+        *_unusable(where, earlier),
+        *_warnings(model, file, sweeps, limit),
+    )
     return Forecast(limit, sweeps, file, port, warnings)
 
 
@@ -124,6 +130,34 @@ def _locked(where: Path | None, runs: Sequence[RegisteredRun]) -> Iterator[str]:
             )
 
 
+def _unusable(where: Path | None, earlier: Earlier) -> Iterator[str]:
+    """Yield why the session could not be written where it is to be."""
+    if where is None:
+        return
+    refused = "a run would be refused, with exit code 4"
+    if where in earlier.unreadable:
+        yield f"{earlier.unreadable[where]}: {refused}"
+    elif where.exists() and not os.access(where, os.W_OK):
+        yield f"{where} is not writable: {refused}"
+    folder = _existing(where.parent)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        yield f"the folder {folder} is not writable: {refused}; another place:  --session PATH"
+
+
+def _existing(folder: Path) -> Path:
+    """Return a folder, or the nearest above it that is there."""
+    while not _is_there(folder) and folder != folder.parent:
+        folder = folder.parent
+    return folder
+
+
+def _is_there(folder: Path) -> bool:
+    try:
+        return folder.exists()
+    except OSError:  # a folder above it is closed to us
+        return False
+
+
 def _file(
     model: Experiment, where: Path | None, folder: Path, earlier: Earlier, limit: float | None
 ) -> FileForecast:
@@ -144,10 +178,8 @@ def _file(
 
 def _free(folder: Path) -> int | None:
     """Return the bytes free where a folder is, or will be made."""
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
     try:
-        return shutil.disk_usage(folder).free
+        return shutil.disk_usage(_existing(folder)).free
     except OSError:
         return None
 

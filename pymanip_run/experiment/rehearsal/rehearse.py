@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-import random
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from pymanip_run.clock import SYSTEM
 from pymanip_run.errors import UsageError
 from pymanip_run.experiment.build.plan import prepare
 from pymanip_run.experiment.rehearsal.report import Findings, Report, report_of, why
+from pymanip_run.experiment.rehearsal.seeding import seeded
 from pymanip_run.experiment.run.running import execute
+from pymanip_run.runtime.cancelling import alone
 from pymanip_run.runtime.places import place_of
 from pymanip_run.runtime.virtual import VirtualWorld, virtual_time
 from pymanip_run.runtime.virtual_watch import BlockingCalls
@@ -106,7 +105,7 @@ def rehearsed(
     """
     start = None if seed is None else SEEDED_START_NS
     with (
-        _seeded(seed),
+        seeded(seed),
         virtual_time(start) as world,
         prepare(path, overrides, simulated=True) as plan,
     ):
@@ -126,7 +125,7 @@ def _rehearse(
     with BlockingCalls(loop, lambda name: name.startswith(folder)) as blocking:
         try:
             with asyncio.Runner(loop_factory=lambda: loop) as runner:
-                runner.run(execute(plan, sesn, _options(plan, stop, duration, seen)))
+                runner.run(alone(execute(plan, sesn, _options(plan, stop, duration, seen))))
         except (KeyboardInterrupt, SystemExit, Exception) as error:  # noqa: BLE001 - reported
             failure = error
     findings = Findings(
@@ -195,27 +194,3 @@ async def _enough(supervisor: Supervisor, stop: StopSignal, plan: Plan) -> None:
 def _stalled(stop: StopSignal, loop: VirtualLoop) -> None:
     places = sorted({place_of(task) for task in asyncio.all_tasks(loop)})
     stop.request(f"all tasks wait for something that never comes, at {'; '.join(places)}", 1)
-
-
-@contextmanager
-def _seeded(seed: int | None) -> Iterator[None]:
-    """Make `random` and `numpy.random` repeat themselves, new generators of numpy too."""
-    if seed is None:
-        yield
-        return
-    state, default_rng = random.getstate(), np.random.default_rng
-    numpy_state = np.random.get_state()  # noqa: NPY002 - what the user's code may use
-    seeds = np.random.SeedSequence(seed)
-
-    def seeded_rng(seed: Any = None) -> np.random.Generator:
-        return default_rng(seeds.spawn(1)[0] if seed is None else seed)
-
-    random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002 - what the user's code may call
-    np.random.default_rng = seeded_rng
-    try:
-        yield
-    finally:
-        random.setstate(state)
-        np.random.set_state(numpy_state)  # noqa: NPY002
-        np.random.default_rng = default_rng

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pymanip_run.alarms.actions import STOPPED_BY_ALARM
-from pymanip_run.alarms.replay import replayed, traced
+from pymanip_run.alarms.replay import replayed
 from pymanip_run.alarms.words import Words
 from pymanip_run.clock import SYSTEM, iso_local
 from pymanip_run.errors import did_you_mean
+from pymanip_run.experiment.build.alarms import rules_of
 from pymanip_run.experiment.rehearsal.alarm_report import alarm_reports, mail_reports
 from pymanip_run.experiment.rehearsal.report import Report, variable_reports
-from pymanip_run.experiment.run.watch import declared_variables, orders_of, rules_of
+from pymanip_run.experiment.run.watch import declared_variables, orders_of
 from pymanip_run.mail.facts import Occasion, Sources
 from pymanip_run.mail.outbox import ListedOutbox
 from pymanip_run.session import SavedAsyncSession
@@ -23,10 +24,9 @@ if TYPE_CHECKING:
     from pymanip_run.alarms.actions import Orders
     from pymanip_run.alarms.rules import Change
     from pymanip_run.experiment.build.plan import Plan
-    from pymanip_run.experiment.model.experiment import AlarmTest
     from pymanip_run.mail.outbox import ListedMail
 
-__all__ = ["failed_tests", "replay"]
+__all__ = ["replay"]
 
 
 def replay(plan: Plan, session: str | PathLike[str]) -> Report:
@@ -101,32 +101,3 @@ def _warnings(plan: Plan, view: SavedAsyncSession, stop: Change | None) -> Itera
             f"alarm {stop.rule.name!r} would have ended the run at {time}; "
             "what follows was measured without it"
         )
-
-
-def failed_tests(plan: Plan) -> list[str]:
-    """Run the ``alarm_tests`` of an experiment; return for each that fails what happened instead."""
-    rules, words = rules_of(plan), Words(lambda: declared_variables(plan))
-    failures = []
-    for number, test in enumerate(plan.loaded.model.alarm_tests):
-        changes = traced(rules, test.variable, test.values, test.every)
-        text = _verdict(test, [c for c in changes if c.level == "active"], words)
-        if text:
-            failures.append(f"alarm_tests[{number}]: {text}")
-    return failures
-
-
-def _verdict(test: AlarmTest, active: Sequence[Change], words: Words) -> str:
-    """Return what is wrong with the outcome of a test; empty if nothing is."""
-    found = dict.fromkeys(change.rule.name for change in active)
-    missing = [name for name in test.expect if name not in found]
-    # One trace often sets off a rate as well as a limit: only `expect: []` says that nothing may.
-    surplus = [] if test.expect else list(found)
-    texts = [f"{name!r} did not become active" for name in missing]
-    for name in surplus:
-        change = next(c for c in active if c.rule.name == name)
-        what = words.headline(change.rule, change.value, change.time)
-        texts.append(f"{name!r} became active at {change.time:g} s ({what}), but is not expected")
-    if missing:
-        others = ", ".join(f"{c.rule.name!r} at {c.time:g} s" for c in active)
-        texts.append(f"active were: {others or 'none'}")
-    return "; ".join(texts)

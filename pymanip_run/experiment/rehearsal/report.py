@@ -128,6 +128,13 @@ def _shortened(folder: str, text: str) -> str:
     return text.replace(folder, "")
 
 
+def _warnings_of_sweeps(found: Findings) -> Iterator[str]:
+    swept = {sweep.name for sweep in found.sweeps}
+    for event in found.state.bounded.events():
+        if event.kind == "warning" and event.source in swept:
+            yield f"sweep {event.source!r}: {event.text}"
+
+
 def _warnings(found: Findings, logged: set[str]) -> Iterator[str]:
     for status in found.statuses:
         if not status.runs:
@@ -137,6 +144,7 @@ def _warnings(found: Findings, logged: set[str]) -> Iterator[str]:
     for name in found.declared:
         if name not in logged:
             yield f"variable {name!r} is declared but never logged"
+    yield from _warnings_of_sweeps(found)
     for place, seconds in found.blocking.items():
         yield (
             f"{place} blocks all other tasks for more than {_roughly(seconds)}; "

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from pymanip_run.errors import TaskError
 from pymanip_run.experiment.build.functions import is_coroutine
 from pymanip_run.runtime.calls import call_with
+from pymanip_run.runtime.cancelling import cancel
 from pymanip_run.runtime.endings import how_to_force
+from pymanip_run.runtime.outcomes import CutError, outcome, result_of
 from pymanip_run.runtime.places import place_of
 from pymanip_run.runtime.threads import call_apart
 from pymanip_run.session import internals
@@ -20,6 +22,7 @@ from pymanip_run.units import format_duration
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from pymanip_run.runtime.outcomes import Outcome
     from pymanip_run.session import AsyncSession
 
     Function = Callable[..., Any]
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["between"]
 
 logger = logging.getLogger(__name__)
+
+PATIENCE = 10.0  # seconds that a cancelled setup gets to clean up, as tasks do
 
 
 @asynccontextmanager
@@ -52,7 +57,7 @@ async def between(
     except BaseException:
         try:
             await _teardown(teardown, sesn, grace)
-        except Exception:
+        except (Exception, SystemExit):
             # What ended the run is what its user must see first.
             logger.exception("teardown failed as well")
         raise
@@ -62,40 +67,37 @@ async def between(
 
 async def _setup(function: Function, sesn: AsyncSession, grace: float) -> None:
     inside, loop = internals(sesn), asyncio.get_running_loop()
-    job = loop.create_task(_called(function, sesn, "setup"))
+    job = _begun(function, sesn, "setup")
+    overdue: asyncio.Future[None] = loop.create_future()
     timers: list[asyncio.TimerHandle] = []
-    reason = ""
 
-    def cut() -> None:
-        nonlocal reason
+    def start_grace() -> None:
+        timers.append(loop.call_later(grace, overdue.cancel))
+
+    forget = inside.stop.on_request(lambda: loop.call_soon_threadsafe(start_grace))
+    try:
+        await _finished(job, overdue)
+    finally:
+        forget()
+        for timer in timers:
+            timer.cancel()
+    if not job.done():
         reason = (
             f"setup still ran {format_duration(grace)} after the stop was asked "
             f"({inside.stop.reason}), at {place_of(job)}; it was cancelled"
         )
         if inside.supervisor is not None:
             inside.supervisor.grace_is_over()
-        job.cancel()
-
-    def start_grace() -> None:
-        timers.append(loop.call_later(grace, cut))
-
-    forget = inside.stop.on_request(lambda: loop.call_soon_threadsafe(start_grace))
-    try:
-        await _finished(job)
-    finally:
-        forget()
-        for timer in timers:
-            timer.cancel()
-    if reason:
+        await cancel({job}, PATIENCE)
         raise TaskError(reason)
-    await job
+    _raise_failure(job, "setup")
 
 
 async def _teardown(function: Function | None, sesn: AsyncSession, grace: float) -> None:
     if function is None:
         return
     loop = asyncio.get_running_loop()
-    job = loop.create_task(_called(function, sesn, "teardown"))
+    job = _begun(function, sesn, "teardown")
 
     def name() -> None:
         asked_by = internals(sesn).stop.reason
@@ -111,7 +113,12 @@ async def _teardown(function: Function | None, sesn: AsyncSession, grace: float)
         await _finished(job)
     finally:
         timer.cancel()
-    await job
+    _raise_failure(job, "teardown")
+
+
+def _begun(function: Function, sesn: AsyncSession, name: str) -> asyncio.Task[Outcome]:
+    job = outcome(_called(function, sesn, name))
+    return asyncio.get_running_loop().create_task(job, name=name)
 
 
 async def _called(function: Function, sesn: AsyncSession, name: str) -> None:
@@ -123,13 +130,23 @@ async def _called(function: Function, sesn: AsyncSession, name: str) -> None:
         await result
 
 
-async def _finished(job: asyncio.Task[None]) -> None:
-    """Return when it has ended; it is cancelled with us."""
+async def _finished(
+    job: asyncio.Task[Outcome], overdue: asyncio.Future[None] | None = None
+) -> None:
+    """Return when it has ended, or is overdue; it is cancelled with us."""
     step_in_progress = job  # see places.STEP
+    waited_for: set[asyncio.Future[Any]] = {step_in_progress}
+    if overdue is not None:
+        waited_for.add(overdue)
     try:
-        await asyncio.wait({step_in_progress})
+        await asyncio.wait(waited_for, return_when="FIRST_COMPLETED")
     except asyncio.CancelledError:
-        job.cancel()
-        with suppress(Exception, asyncio.CancelledError):
-            await job
+        await cancel({job}, PATIENCE)
         raise
+
+
+def _raise_failure(job: asyncio.Task[Outcome], name: str) -> None:
+    try:
+        result_of(job)
+    except CutError as error:
+        raise TaskError(f"{name} was cancelled by something that it awaited") from error

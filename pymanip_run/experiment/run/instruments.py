@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pymanip_run.registry import RegisteredRun
     from pymanip_run.session import AsyncSession
 
-__all__ = ["left_unsafe", "set_device", "with_devices"]
+__all__ = ["left_unsafe", "set_device", "simulation", "with_devices"]
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +51,12 @@ def reason_of(run: RegisteredRun) -> str:
 def is_simulated(plan: Plan) -> bool:
     """Return whether the devices of a plan only stand for the instruments."""
     return any(device.simulated for device in plan.devices)
+
+
+def simulation(plan: Plan) -> dict[str, str]:
+    """Return what is recorded with a run whose values are not all measured: the devices that are simulated."""
+    names = [device.name for device in plan.devices if device.simulated]
+    return {"simulated": ", ".join(names)} if names else {}
 
 
 def _has_safe_actions(plan: Plan) -> bool:

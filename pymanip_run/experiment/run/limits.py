@@ -13,7 +13,7 @@ from pymanip_run.clock import SYSTEM
 from pymanip_run.errors import StorageError
 from pymanip_run.records import Entry
 from pymanip_run.runtime.troubles import AS_EVENT
-from pymanip_run.session import internals
+from pymanip_run.session import RehearsedSession, internals
 from pymanip_run.units import format_duration, format_size
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ def within(limits: Limits, sesn: AsyncSession, duration: float = math.inf) -> It
     if counted is not None:
         inside.feed.call(counted)
     watch = None
-    if sesn.session_path is not None:
+    # A rehearsal writes nothing, and its loop does not live by the clock of the computer.
+    if sesn.session_path is not None and not isinstance(sesn, RehearsedSession):
         watch = _Watch(sesn, limits.min_free_disk, sesn.session_path.parent, duration)
         # Not in the loop, whose timers belong to the tasks and may be held up by them.
         threading.Thread(target=watch.run, name="limits", daemon=True).start()

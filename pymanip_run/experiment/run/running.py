@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 
 from pymanip_run.errors import StorageError
 from pymanip_run.experiment.build.plan import prepare
+from pymanip_run.experiment.build.sweep_plan import resolved_file
 from pymanip_run.experiment.run.hooks import between
-from pymanip_run.experiment.run.instruments import left_unsafe, with_devices
+from pymanip_run.experiment.run.instruments import left_unsafe, simulation, with_devices
 from pymanip_run.experiment.run.limits import check_free_disk, within
 from pymanip_run.experiment.run.tasks import tasks_of
 from pymanip_run.experiment.run.watch import mailing, watching
 from pymanip_run.experiment.text.redact import redacted_values
+from pymanip_run.plotting.plot import Plot as Drawn
+from pymanip_run.runtime.cancelling import alone
 from pymanip_run.session import AsyncSession, RunOptions, internals, run_tasks
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pymanip_run.experiment.build.plan import Plan
+    from pymanip_run.experiment.model.experiment import Plot
 
 __all__ = ["execute", "open_session", "run_experiment", "tasks_of"]
 
@@ -55,7 +59,7 @@ def run_experiment(
         With everything that is wrong in the file and its module; nothing has been created then.
     """
     with prepare(path, overrides) as plan, open_session(plan, file, exists) as sesn:
-        asyncio.run(execute(plan, sesn, options))
+        asyncio.run(alone(execute(plan, sesn, options)))
         return sesn.session_path
 
 
@@ -121,8 +125,10 @@ async def execute(plan: Plan, sesn: AsyncSession, options: RunOptions | None = N
         grace=plan.loaded.model.limits.grace,
         force_after_grace=True,
         experiment=plan.loaded.path.absolute(),
+        plots=tuple(map(_plot, plan.loaded.model.plots)),
+        file=resolved_file(plan),
         attributes={"config_sha256": plan.loaded.sha256, **options.attributes},
-        texts={**plan.run_texts, **options.texts},
+        texts={**plan.run_texts, **simulation(plan), **options.texts},
     )
     _describe(plan, sesn)
     unsafe, duration = left_unsafe(plan, sesn), options.duration
@@ -147,6 +153,13 @@ async def _surroundings(
         watching(plan, sesn, outbox),
     ):
         yield
+
+
+def _plot(plot: Plot) -> Drawn:
+    return Drawn(
+        tuple(plot.variables or ()), plot.x, plot.y, plot.title,
+        scale=plot.scale, window=plot.window,
+    )  # fmt: skip
 
 
 def _hooks(plan: Plan, sesn: AsyncSession) -> AbstractAsyncContextManager[None]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pymanip_run.devices import Rack
 from pymanip_run.experiment.run.instruments import is_simulated
 from pymanip_run.registry import made_safe, registered_runs
+from pymanip_run.runtime.cancelling import alone
 
 if TYPE_CHECKING:
     from pymanip_run.experiment.build.plan import Plan
@@ -47,14 +48,14 @@ def make_safe(plan: Plan) -> list[SafeOutcome]:
     list of SafeOutcome
         One for each of these devices, in the order of the file.
     """
-    outcomes = asyncio.run(_make_safe(plan))
+    outcomes = asyncio.run(alone(_make_safe(plan)))
     if outcomes and not is_simulated(plan) and not any(one.failed for one in outcomes):
         made_safe(str(plan.loaded.path.absolute()))
     return outcomes
 
 
 async def _make_safe(plan: Plan) -> list[SafeOutcome]:
-    specs = [replace(s, reconnect=None, required=True) for s in plan.devices if s.safe]
+    specs = [replace(s, reconnect=None, required=False) for s in plan.devices if s.safe]
     rack = Rack(specs, tell=_log, attach=_nowhere, detach=_nowhere)
     unopened: dict[str, str] = {}
     done: dict[str, str | None] = {}

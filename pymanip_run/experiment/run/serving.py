@@ -1,8 +1,8 @@
-"""The server of an experiment: from the file's `server`, `plots` and `parameters` to its options."""
+"""The server of an experiment: from the file's `server` and `parameters` to its options."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pymanip_run.session.serving import ServerOptions
 from pymanip_run.web.settings import Tunable
@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pymanip_run.experiment.build.plan import Plan
-    from pymanip_run.experiment.model.experiment import Experiment
     from pymanip_run.session.serving import Told
 
 __all__ = ["server_options"]
@@ -51,7 +50,6 @@ def server_options(
         allowed_hosts=tuple(server.allowed_hosts),
         tls=(folder / server.tls.cert, folder / server.tls.key) if server.tls else None,
         strict=True,
-        plots=plots_of(model),
         tunable={
             name: Tunable(one.tunable.min, one.tunable.max)
             for name, one in model.parameters.items()
@@ -59,18 +57,3 @@ def server_options(
         },
         tell=tell,
     )
-
-
-def plots_of(model: Experiment) -> list[dict[str, Any]]:
-    """Return the plots as the dashboard wants them."""
-    return [
-        {
-            "title": plot.title,
-            "variables": plot.variables,
-            "x": plot.x,
-            "y": plot.y,
-            "scale": plot.scale,
-            "window": plot.window,
-        }
-        for plot in model.plots
-    ]

@@ -7,10 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pymanip_run.experiment.build.points import Approach, sweep_points
+from pymanip_run.experiment.build.sweep_plan import sweep_plan
 from pymanip_run.experiment.run.instruments import set_device
 from pymanip_run.records import as_parameter, check_name
 from pymanip_run.runtime.policy import Policy
 from pymanip_run.runtime.schedule import every
+from pymanip_run.runtime.sweep import Sweep as SweepTask
 from pymanip_run.runtime.tasks import Ruled
 from pymanip_run.session import internals
 
@@ -63,4 +65,6 @@ def _sweep(
     setter = partial(set_device, sesn, sweep.set) if sweep.set is not None else None
     approach = Approach(sweep, save, setter, internals(sesn).stop.sleep)
     points = task.generator if task.generator is not None else sweep_points(sweep)
-    return {"task": sesn.sweep(step, points, name=task.name), "approach": approach}
+    stop, about = internals(sesn).stop, sweep_plan(task)
+    swept = SweepTask(step, points, task.name, stop=stop, argument=sesn, plan=about)
+    return {"task": swept, "approach": approach}

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -14,11 +15,12 @@ from pymanip_run.alarms.actions import Actions, Orders
 from pymanip_run.alarms.board import Board
 from pymanip_run.alarms.engine import Engine
 from pymanip_run.alarms.keeping import KEPT, kept_of, restored
-from pymanip_run.alarms.rules import Rule, stale_rules
+from pymanip_run.alarms.rules import stale_rules
 from pymanip_run.alarms.watcher import Watcher
 from pymanip_run.alarms.words import Words
 from pymanip_run.clock import as_ns
 from pymanip_run.errors import PymanipError
+from pymanip_run.experiment.build.alarms import rules_of
 from pymanip_run.mail.account import Account
 from pymanip_run.mail.facts import Occasion
 from pymanip_run.mail.outbox import SOURCE
@@ -27,6 +29,7 @@ from pymanip_run.records import Description, Event, VariableInfo
 from pymanip_run.session import internals
 from pymanip_run.session.described import Described
 from pymanip_run.session.mailing import outbox_for, sources_of
+from pymanip_run.session.reporting import attached_report
 from pymanip_run.session.running import ending
 from pymanip_run.units import format_clock
 
@@ -35,23 +38,14 @@ if TYPE_CHECKING:
 
     from pymanip_run.alarms.rules import Change
     from pymanip_run.experiment.build.plan import Plan, PlannedAlarm
-    from pymanip_run.experiment.model.experiment import Alarm, Email
+    from pymanip_run.experiment.model.experiment import Email
     from pymanip_run.mail.outbox import Outbox
     from pymanip_run.records import Entry
     from pymanip_run.session import AsyncSession
 
-__all__ = ["account_of", "declared_variables", "mailing", "orders_of", "rules_of", "watching"]
+__all__ = ["account_of", "declared_variables", "mailing", "orders_of", "watching"]
 
 logger = logging.getLogger(__name__)
-
-
-def rules_of(plan: Plan) -> list[Rule]:
-    """Return the alarms of a plan as rules."""
-    return [_rule(alarm.name, alarm.settings) for alarm in plan.alarms]
-
-
-def _rule(name: str, alarm: Alarm) -> Rule:
-    return Rule(name, alarm.when, alarm.for_, alarm.clear, alarm.message)
 
 
 def orders_of(plan: Plan, sesn: AsyncSession | None = None) -> dict[str, Orders]:
@@ -180,6 +174,8 @@ async def mailing(plan: Plan, sesn: AsyncSession, duration: float) -> AsyncItera
         return
     inside, start = internals(sesn), sesn.now()
     sources = sources_of(sesn, start, duration, _called(plan, sesn.session_name or ""))
+    if email.attach_report:
+        sources = replace(sources, report=partial(attached_report, sesn))
     outbox = outbox_for(sesn, account_of(email), sources, email.min_interval)
     errors = _Errors(outbox)
     if "error" in email.on:

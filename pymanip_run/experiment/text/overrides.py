@@ -19,7 +19,7 @@ from pymanip_run.experiment.text.problems import Mark, Problem, Source
 from pymanip_run.experiment.text.yaml12 import compose
 from pymanip_run.masking import masked_assignment
 
-__all__ = ["Assignment", "apply_override", "assign", "new_parameters"]
+__all__ = ["Assignment", "apply_override", "assign", "new_names"]
 
 
 class Assignment(NamedTuple):
@@ -61,17 +61,18 @@ def assign(root: MappingNode, assignment: Assignment, problems: list[Problem]) -
         return root
 
 
-def new_parameters(file: MappingNode, overridden: MappingNode) -> list[Problem]:
-    """Return a warning for each parameter that only an override has: it may be a slip of the pen."""
-    before, after = (_keys(root, "parameters") for root in (file, overridden))
-    return [
-        Problem(
-            mark, dotted(["parameters", name]),
-            f"a new parameter; the file does not declare {name!r}{did_you_mean(name, before)}",
-        )
-        for name, mark in after.items()
-        if name not in before
-    ]  # fmt: skip
+def new_names(file: MappingNode, overridden: MappingNode) -> list[Problem]:
+    """Return a warning for each parameter and variable that only an override has: it may be a slip."""
+    found = []
+    for section, word in (("parameters", "parameter"), ("variables", "variable")):
+        before, after = (_keys(root, section) for root in (file, overridden))
+        for name, mark in after.items():
+            near = did_you_mean(name, before)
+            # Any task may log a variable that nobody has declared.
+            if name not in before and (near or section == "parameters"):
+                text = f"a new {word}; the file does not declare {name!r}{near}"
+                found.append(Problem(mark, dotted([section, name]), text))
+    return found
 
 
 def _keys(root: MappingNode, section: str) -> dict[str, Mark]:

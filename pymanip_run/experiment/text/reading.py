@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 __all__ = ["MAX_BYTES", "read_text"]
 
 MAX_BYTES = 2**20
+SUFFIXES = (".yaml", ".yml")
+SHOWN = 5
 
 
 def read_text(path: Path, what: str = "experiment file") -> str:
@@ -36,7 +38,8 @@ def read_text(path: Path, what: str = "experiment file") -> str:
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file{_near_file(path)}") from None
     except IsADirectoryError:
-        raise ConfigError(f"{path}: this is a folder; {_article(what)} is needed") from None
+        hint = _inside(path) or f"; {_article(what)} is needed"
+        raise ConfigError(f"{path}: this is a folder{hint}") from None
     except ValueError:  # NUL in its name
         raise ConfigError(f"{str(path)!r} is no name of a file") from None
     except OSError as error:
@@ -44,7 +47,7 @@ def read_text(path: Path, what: str = "experiment file") -> str:
     if len(data) > MAX_BYTES:
         raise ConfigError(f"{path}: larger than 1 MiB; this is no {what}")
     try:
-        return data.decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = error.object[: error.start].decode(errors="replace")
         source = Source(str(path), before)
@@ -52,6 +55,10 @@ def read_text(path: Path, what: str = "experiment file") -> str:
         message = f"byte 0x{byte:02X} is not UTF-8; save the file as UTF-8 text"
         mark = source.mark(len(before))
         raise ConfigError(f"{mark}: {message}") from None
+    if (zero := text.find("\0")) >= 0:
+        mark = Source(str(path), text).mark(zero)
+        raise ConfigError(f"{mark}: byte 0x00 is no text; save the file as UTF-8 text")
+    return text
 
 
 def _article(what: str) -> str:
@@ -59,8 +66,30 @@ def _article(what: str) -> str:
 
 
 def _near_file(path: Path) -> str:
+    names = _experiments(path.parent)
+    if names is None:
+        return f", nor a folder {path.parent}"
+    if near := did_you_mean(path.name, names):
+        return near
+    if names:
+        return f"; in {path.parent.absolute()} there are {_listed(names)}"
+    return "; to begin with one:  pymanip-run new my_experiment"
+
+
+def _inside(folder: Path) -> str:
+    names = _experiments(folder) or []
+    if len(names) == 1:
+        return f"; did you mean {str(folder / names[0])!r}?"
+    return f" with {_listed(names)}; say which" if names else ""
+
+
+def _experiments(folder: Path) -> list[str] | None:
+    """Return the experiment files of a folder, None where it cannot be read."""
     try:
-        names = [other.name for other in path.parent.iterdir() if other.suffix in (".yaml", ".yml")]
+        return sorted(other.name for other in folder.iterdir() if other.suffix in SUFFIXES)
     except OSError:
-        return ""
-    return did_you_mean(path.name, names)
+        return None
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")

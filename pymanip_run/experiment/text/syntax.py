@@ -61,9 +61,26 @@ def explain(error: yaml.MarkedYAMLError, source: Source) -> tuple[Mark, str]:
     line = context.line + 1 if context is not None else 1
     if "unknown escape" in problem and source.text[index : index + 1] != "\\":
         index -= 1
+    if source.text.startswith("```", index):
+        return source.mark(index), "``` belongs to Markdown, not to YAML; take this line out"
+    if (opened := _closed_before(source.text, index)) is not None:
+        begun, bracket = opened
+        return source.mark(begun), f"a text that begins with {bracket!r} needs quotes"
     place = source.mark(index)
     text = _colon(problem, source.lines, place) or _flow(problem, source.text, index, line)
     return place, text or _case(problem, source.text[index : index + 1], line)
+
+
+def _closed_before(text: str, index: int) -> tuple[int, str] | None:
+    """Return where the bracket opens that closes before `index`, as in ``{date}.h5`` and ``[old] run``."""
+    line = text.rfind("\n", 0, index) + 1
+    before, rest = text[line:index].rstrip(" "), text[index:].partition("\n")[0]
+    bracket = {"}": "{", "]": "["}.get(before[-1:])
+    is_key = line + len(before) < index and ": " in rest  # of a second mapping in this line
+    if bracket is None or is_key or not rest[:1].strip(" \r,:#{}[]"):
+        return None
+    begun = before.rfind(bracket)
+    return None if begun < 0 else (line + begun, bracket)
 
 
 def _colon(problem: str, lines: Sequence[str], mark: Mark) -> str | None:

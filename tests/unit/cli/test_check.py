@@ -1,11 +1,15 @@
 """``pymanip-run check`` as a user types it."""
 
+import fcntl
 import json
 import os
+import pty
 import re
 import shutil
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -74,6 +78,22 @@ def test_the_complete_example_is_valid(tmp_path):
     assert not (tmp_path / "lab" / "data").exists()
 
 
+def test_a_check_does_not_wait_for_what_runs_an_experiment(tmp_path):
+    shutil.copytree(COMPLETE, tmp_path / "lab")
+    heavy = ("numpy", "h5py", "aiohttp", "rich", "pymanip_run.session.live", "pymanip_run.web")
+    code = (
+        "import sys\nfrom pymanip_run.cli import main\ntry: main()\nexcept SystemExit: pass\n"
+        f"print('heavy', [m for m in {heavy} if m in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "check", "experiment.yaml"],
+        cwd=tmp_path / "lab", capture_output=True, text=True, timeout=60, check=True,
+        env=ENVIRONMENT | {"LAB_SMTP_PASSWORD": "hunter2"},
+    )  # fmt: skip
+    assert "1 test passed" in done.stdout
+    assert done.stderr == "heavy []\n"
+
+
 @pytest.mark.parametrize(
     ("devices", "said"),
     [
@@ -105,6 +125,117 @@ def test_the_options_of_a_run_are_checked_with_it(check):
     assert wrong.returncode == 2
     assert "--set limits.duration=soon: limits.duration: 'soon' is not a duration" in wrong.stderr
     assert check("tasks: [read]", "--for", "soon").returncode == 2
+
+
+def test_a_slip_in_an_override_of_a_name_is_told(check):
+    text = "tasks: [read]\nvariables: {T_top: {period: 1s}}\n"
+    done = check(text, "--set", "variables.T_tpo.unit=K", "--set", "variables.P.unit=W")
+    warnings = [line for line in done.stdout.splitlines() if line.startswith("warning")]
+    assert warnings == [
+        "warning: --set variables.T_tpo.unit=K: variables.T_tpo: a new variable; "
+        "the file does not declare 'T_tpo'; did you mean 'T_top'?"
+    ]
+    devices = f"{text}devices: {{supply: {{use: tasks:read}}}}\n"
+    done = check(devices, "--set", "devices.suply.args=[GPIB0::8]")
+    assert "devices.suply: 'use' is missing; did you mean 'supply'?" in done.stderr
+
+
+#: Root may write everywhere.
+AS_A_USER = ["setpriv", "--bounding-set", "-all", "--inh-caps", "-all"] * (os.geteuid() == 0)
+
+
+@pytest.mark.needs_system("setpriv")
+@pytest.mark.parametrize("closed", ["folder", "session"])
+def test_what_cannot_be_written_is_told_before_the_run_is_refused(tmp_path, closed):
+    (tmp_path / "tasks.py").write_text(TASKS)
+    (tmp_path / "experiment.yaml").write_text("module: tasks.py\ntasks: [read]\nsession: data/a\n")
+    (tmp_path / "data").mkdir()
+    command = [sys.executable, "-m", "pymanip_run", "experiment.yaml", "--no-server"]
+    if closed == "session":
+        run("experiment.yaml", "--for", "100ms", "--no-server", cwd=tmp_path)
+        (tmp_path / "data" / "a.h5").chmod(0o444)
+    else:
+        (tmp_path / "data").chmod(0o555)
+    found, refused = (
+        subprocess.run(
+            [*AS_A_USER, *command[:3], *arguments],
+            cwd=tmp_path,
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        for arguments in (["check", "experiment.yaml"], [*command[3:], "--for", "100ms"])
+    )
+    (tmp_path / "data").chmod(0o755)
+    assert found.returncode == 0
+    where = {"folder": f"the folder {tmp_path}/data", "session": f"{tmp_path}/data/a.h5"}[closed]
+    assert (
+        f"warning: {where} is not writable: a run would be refused, with exit code 4"
+        in found.stdout
+    )
+    assert refused.returncode == 4, refused.stderr
+
+
+def test_a_session_that_cannot_be_continued_is_told(check, tmp_path):
+    (tmp_path / "tasks.py").write_text(TASKS)
+    (tmp_path / "experiment.yaml").write_text("module: tasks.py\ntasks: [read]\n")
+    (tmp_path / "experiment.h5").write_text("no session")
+    done = run("check", "experiment.yaml", cwd=tmp_path)
+    assert done.returncode == 0
+    assert re.search(
+        r"warning: .*experiment\.h5 is no session.*: a run would be refused, with exit code 4",
+        done.stdout,
+    )
+
+
+def on_a_terminal(columns, *arguments, cwd):
+    """Return what a command prints on a terminal of this width, in lines."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    environment = {name: text for name, text in ENVIRONMENT.items() if name != "COLUMNS"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "pymanip_run", *arguments],
+        cwd=cwd, env=environment, stdin=slave, stdout=slave, stderr=subprocess.PIPE,
+    ):  # fmt: skip
+        os.close(slave)
+        seen = b""
+        try:
+            while part := os.read(master, 10_000):
+                seen += part
+        except OSError:  # as Linux says that the other end is closed
+            pass
+    os.close(master)
+    return seen.decode().splitlines()
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_on_a_terminal_the_lines_are_broken_between_words_below_each_other(tmp_path, columns):
+    (tmp_path / "tasks.py").write_text(TASKS)
+    (tmp_path / "experiment.yaml").write_text(
+        "module: tasks.py\ntasks: [read]\nvariables: {T: {period: 1s}}\nlimits: {duration: 14d}\n"
+    )
+    lines = on_a_terminal(columns, "check", "experiment.yaml", cwd=tmp_path)
+    assert max(map(len, lines)) <= columns
+    first = next(i for i, line in enumerate(lines) if line.startswith("  file"))
+    assert lines[first].startswith("  file           about 1.4 MB a day, 19.5 MB in 14 d")
+    assert lines[first + 1].startswith(" " * 17)
+    assert lines[first + 1][17] != " "
+
+
+def test_a_pace_that_is_shorter_than_the_wait_is_told_with_it(check):
+    from pymanip_run.cli.check import _sweep
+    from pymanip_run.experiment.rehearsal.forecast import SweepForecast
+
+    assert (
+        _sweep(SweepForecast(11_000, 30.0, 1.0, 330_000.0))
+        == "11 000 points, about 3 d 19 h (settle 30 s, 1 s a point in the last run)"
+    )
+    assert (
+        _sweep(SweepForecast(1, 1.0, 2.5, 2.5))
+        == "1 point, about 2.5 s (2.5 s a point in the last run)"
+    )
 
 
 def test_warnings_follow(check):

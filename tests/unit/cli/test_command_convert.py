@@ -33,7 +33,7 @@ def test_it_says_what_was_carried_over_and_what_to_type_next(folder):
     done = run("convert", "old.db", "new.h5", cwd=folder)
     assert done.returncode == 0
     assert done.stderr.splitlines() == [
-        "old.db → new.h5: 85 values of 3 variables, 23 records of 21 datasets, 6 parameters, 3 metadata, 2 figures; "
+        "old.db → new.h5: 85 values of 3 variables, 23 records of 21 datasets, 4 parameters, 3 metadata, 2 figures; "
         "read back and compared",
         "look: pymanip-inspect new.h5",
     ]

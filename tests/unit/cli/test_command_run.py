@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import pymanip_run
+from pymanip_run.session import AsyncSession
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(pymanip_run.__file__).parent.parent)}
 TASKS = """
@@ -97,6 +98,47 @@ def test_json_has_every_entry_and_ends_with_a_summary(experiment, tmp_path):
     assert "a print of a task" in done.stderr
 
 
+NOISY = """
+print("noise of the module")
+class Driver:
+    def __init__(self):
+        print("noise of the driver")
+    def off(self):
+        print("noise of the safe state")
+def setup(sesn):
+    print("noise of setup")
+async def read(sesn):
+    print("noise of the task")
+    sesn.add_entry(T=1.0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "noises"),
+    [
+        (("check", "a.yaml", "--json"), 1),
+        (("a.yaml", "--dry-run", "--for", "1s", "--json"), 5),
+        (("a.yaml", "--for", "1s", "--json", "--no-server"), 5),
+        (("a.yaml", "--replay", "old.h5", "--json"), 1),
+    ],
+)
+def test_json_is_json_whatever_the_users_code_prints(tmp_path, arguments, noises):
+    (tmp_path / "tasks.py").write_text(NOISY)
+    (tmp_path / "a.yaml").write_text(
+        "module: tasks.py\ntasks: {read: {every: 1s}}\n"
+        "devices: {d: {use: Driver, simulate: Driver, safe: off}}\n"
+    )
+    with AsyncSession(tmp_path / "old.h5", verbose=False) as sesn:
+        sesn.add_entry(T=2)
+    done = run(*arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    try:
+        assert json.loads(done.stdout)
+    except ValueError:
+        assert len([json.loads(line) for line in done.stdout.splitlines()]) > 2
+    assert len(set(re.findall("noise of .*", done.stderr))) == noises
+
+
 def test_force_color_sends_no_cursor_codes_into_a_pipe(experiment):
     environment = ENVIRONMENT | {"FORCE_COLOR": "1"}
     done = run(experiment("three"), env=environment)
@@ -118,6 +160,24 @@ def test_two_v_show_the_whole_traceback(experiment):
     done = run(experiment("bad"), "-vv")
     assert done.returncode == 1
     assert "pymanip_run" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--dry-run", "--replay", "old.h5"], "--dry-run and --replay do not go together"),
+        (["--no-server", "--port", "7000"], "--no-server and --port do not go together"),
+        (["--no-server", "--share"], "--no-server and --share do not go together"),
+        (["--session", ""], "--session needs the name of a file"),
+        (["--dry-run", "--seed", "-1"], "'--seed': Input should be greater than or equal to 0"),
+    ],
+)
+def test_options_that_cannot_be_meant_so_are_refused(experiment, tmp_path, options, said):
+    done = run(experiment("read"), *options)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "data.h5").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -103,6 +103,18 @@ def test_a_folder_with_files_is_refused_and_stays_as_it_is(tmp_path):
     assert [p.name for p in (tmp_path / "cell").iterdir()] == ["data.h5"]
 
 
+@pytest.mark.needs_system("setpriv")
+def test_a_folder_that_cannot_be_read_is_told_in_a_line(tmp_path):
+    (tmp_path / "closed").mkdir(mode=0)
+    command = [sys.executable, "-m", "pymanip_run", "new", "closed"]
+    if os.geteuid() == 0:  # who may read everything
+        command = ["setpriv", "--bounding-set", "-all", "--inh-caps", "-all", *command]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (2, "closed cannot be read: Permission denied\n")
+
+
 def test_with_force_what_is_in_the_way_is_kept(tmp_path):
     folder = tmp_path / "cell"
     folder.mkdir()

@@ -110,11 +110,15 @@ def test_what_is_wrong_is_said_with_its_place(tmp_path, monkeypatch, text, messa
             "e.yaml:1:1: byte 0xFF is not UTF-8; save the file as UTF-8 text",
         ),
         (
+            "a: 1\n".encode("utf-16-le"),
+            "e.yaml:1:2: byte 0x00 is no text; save the file as UTF-8 text",
+        ),
+        (
             b"\x89HDF\r\n\x1a\n\0\0",
             "e.yaml:1:1: byte 0x89 is not UTF-8; save the file as UTF-8 text",
         ),
     ],
-    ids=["too large", "Latin-1", "UTF-16", "HDF5"],
+    ids=["too large", "Latin-1", "UTF-16", "UTF-16 without a mark", "HDF5"],
 )
 def test_a_file_that_is_no_text_is_refused(tmp_path, monkeypatch, data, message):
     monkeypatch.chdir(tmp_path)
@@ -139,6 +143,42 @@ def test_a_missing_file_offers_the_nearest_one(tmp_path, monkeypatch):
         str(caught.value)
         == "experimnt.yaml: there is no such file; did you mean 'experiment.yaml'?"
     )
+
+
+@pytest.mark.parametrize(
+    ("there", "name", "said"),
+    [
+        ((), "run.yaml", "; to begin with one:  pymanip-run new my_experiment"),
+        (("cell.yaml", "old.yml"), "run.yaml", "; in {folder} there are cell.yaml, old.yml"),
+        ((), "nowhere/run.yaml", ", nor a folder nowhere"),
+    ],
+)
+def test_a_missing_file_without_a_near_one_says_what_is_there(
+    tmp_path, monkeypatch, there, name, said
+):
+    monkeypatch.chdir(tmp_path)
+    for other in there:
+        (tmp_path / other).touch()
+    with pytest.raises(ConfigError) as caught:
+        load_experiment(name)
+    assert str(caught.value) == f"{name}: there is no such file{said.format(folder=tmp_path)}"
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        (("experiment.yaml",), "; did you mean 'cell/experiment.yaml'?"),
+        (("a.yaml", "b.yaml"), " with a.yaml, b.yaml; say which"),
+    ],
+)
+def test_a_folder_with_experiments_offers_them(tmp_path, monkeypatch, there, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cell").mkdir()
+    for other in there:
+        (tmp_path / "cell" / other).touch()
+    with pytest.raises(ConfigError) as caught:
+        load_experiment("cell")
+    assert str(caught.value) == f"cell: this is a folder{said}"
 
 
 def test_a_folder_is_no_experiment_file(tmp_path, monkeypatch):

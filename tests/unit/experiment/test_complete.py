@@ -9,7 +9,7 @@ from pymanip_run.errors import ConfigError
 from pymanip_run.experiment.build.plan import prepare
 from pymanip_run.experiment.load.loading import load_experiment
 from pymanip_run.experiment.model.experiment import Experiment
-from pymanip_run.experiment.rehearsal.replay import failed_tests
+from pymanip_run.experiment.rehearsal.alarm_tests import failed_tests
 
 COMPLETE = Path(__file__).parent / "complete"
 
@@ -29,6 +29,13 @@ def test_the_complete_file_is_valid_without_a_warning(file):
         assert [task.name for task in plan.tasks] == [
             "read_temperatures", "regulate", "snapshot", "warm_up", "voltage_scan"
         ]  # fmt: skip
+
+
+def test_the_complete_file_written_out_means_the_same(file):
+    model = load_experiment(file).model
+    settings = model.model_dump(mode="json", exclude_unset=True, by_alias=True)
+    assert Experiment.model_validate(settings) == model
+    assert settings["alarms"]["drift"]["when"] == "abs(rate(T_bottom)) > 2 per 1min"
 
 
 def test_every_key_of_the_complete_file_arrives(file):
@@ -85,6 +92,7 @@ def test_every_key_of_the_complete_file_arrives(file):
         ["me@example.org"],
     )
     assert (email.every, email.on, email.min_interval) == (7200, ["alarm", "error", "finish"], 900)
+    assert email.attach_report
     server = model.server
     assert (server.enabled, server.port, server.share, server.token) == (True, 6913, False, "user")
     assert (server.allowed_hosts, server.tls, server.control) == ([], None, False)

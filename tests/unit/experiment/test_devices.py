@@ -85,6 +85,11 @@ async def ascan(sesn, value):
 
 async def fail(sesn):
     raise ValueError("a task failed")
+
+def __getattr__(name):  # as packages have that load their parts when they are asked for
+    if name == "Late":
+        raise ImportError("no library for Late")
+    raise AttributeError(name)
 """
 DEVICES = """\
 module: tasks.py
@@ -182,8 +187,8 @@ def lab(folder):
             "devices._session: sesn._session is a part of the session itself",
         ),
         (
-            ("use: Thermo", "use: pymanip_run:Sessions"),
-            "pymanip_run: cannot give 'Sessions': ImportError: Sessions",
+            ("use: Thermo", "use: Late"),
+            "tasks.py: cannot give 'Late': ImportError: no library for Late",
         ),
         (
             ("use: Thermo", "use: serail:Serial"),
@@ -198,6 +203,42 @@ def lab(folder):
 )
 def test_what_is_wrong_with_a_device_is_told_with_its_place(lab, change, complaint):
     assert complaint in lab.complaint(DEVICES.replace(*change))
+
+
+INHERITED = """
+class Base:
+    def __init__(self):
+        self.all_off = lambda: None
+
+class Derived(Base):
+    def outputs(self): ...
+
+class Open(Base):
+    def __init__(self):
+        for name in ("reset", "outputs_off"):
+            setattr(self, name, print)
+"""
+
+
+@pytest.mark.parametrize(
+    ("use", "call", "warned"),
+    [
+        ("Derived", "all_off", False),
+        ("Derived", "zzz", True),
+        ("Open", "zzz", False),
+        ("collections:deque", "zzz", False),
+    ],
+)
+def test_a_method_that_a_class_does_not_seem_to_have_is_a_warning(folder, use, call, warned):
+    folder.write(
+        f"module: tasks.py\ntasks: [read]\ndevices: {{d: {{use: '{use}', safe: {call}}}}}\n",
+        MODULE + INHERITED,
+    )
+    with prepare("experiment.yaml") as plan:
+        said = [w for w in plan.loaded.warnings if "does not seem to have a method" in w]
+    assert len(said) == warned
+    if warned:
+        assert said[0].endswith("devices.d.safe: Derived does not seem to have a method 'zzz'")
 
 
 def test_a_rehearsal_needs_what_stands_for_each_device(lab):

@@ -3,10 +3,12 @@
 import asyncio
 import logging
 import threading
+from contextlib import suppress
 
 import pytest
 
 from pymanip_run.errors import TaskError
+from pymanip_run.experiment.run import hooks
 from pymanip_run.experiment.run.hooks import between
 from pymanip_run.session import AsyncSession, internals
 
@@ -117,3 +119,75 @@ async def test_a_cancelled_teardown_leaves_its_thread_behind(sesn, may_end, capl
     with pytest.raises(asyncio.CancelledError):
         await task
     assert not may_end.is_set()
+
+
+@pytest.mark.parametrize("end", [SystemExit("no gas"), KeyboardInterrupt()], ids=type)
+@pytest.mark.parametrize("kind", ["setup", "teardown"])
+def test_a_hook_that_ends_the_program_ends_the_run_and_not_the_loop(sesn, kind, end):
+    done = []
+
+    async def hook():
+        raise end
+
+    async def main():
+        hooks = {"setup": None, "teardown": None, kind: hook}
+        try:
+            async with between(**hooks, sesn=sesn, grace=30):
+                done.append("tasks")
+        finally:
+            await asyncio.sleep(0)  # devices are made safe and closed here
+            done.append("closed")
+
+    with pytest.raises(type(end)) as raised:
+        asyncio.run(main())
+    assert raised.value is end
+    assert done == ["closed"] if kind == "setup" else ["tasks", "closed"]
+
+
+async def test_what_ended_the_run_is_not_hidden_by_a_teardown_that_ends_the_program(sesn, caplog):
+    async def teardown():
+        raise SystemExit(3)
+
+    with pytest.raises(ValueError, match="broken"):
+        async with between(None, teardown, sesn, 30):
+            raise ValueError("broken")
+    assert "teardown failed as well" in caplog.text
+
+
+async def test_a_setup_that_is_cancelled_from_within_failed(sesn):
+    async def setup():
+        raise asyncio.CancelledError
+
+    with pytest.raises(TaskError, match="setup was cancelled by something that it awaited"):
+        async with between(setup, None, sesn, 30):
+            pytest.fail("the tasks ran")
+
+
+@pytest.mark.parametrize("by", ["grace", "second Ctrl-C"])
+async def test_a_setup_that_heeds_no_cancellation_is_left_behind(sesn, monkeypatch, caplog, by):
+    monkeypatch.setattr(hooks, "PATIENCE", 0.01)
+    begun, may_end, ended = (asyncio.Event() for _ in range(3))
+
+    async def setup():
+        begun.set()
+        while not may_end.is_set():
+            with suppress(asyncio.CancelledError):
+                await may_end.wait()
+        ended.set()
+
+    async def main():
+        async with between(setup, None, sesn, 0.01):
+            pytest.fail("the tasks ran")
+
+    run = asyncio.create_task(main())
+    await begun.wait()
+    if by == "grace":
+        internals(sesn).stop.request("SIGTERM")
+    else:
+        run.cancel()
+    with pytest.raises(TaskError if by == "grace" else asyncio.CancelledError):
+        await run
+    assert not ended.is_set()
+    assert "task 'setup' was cancelled but goes on" in caplog.text
+    may_end.set()
+    await ended.wait()

@@ -22,6 +22,37 @@ def test_a_missing_function_offers_the_nearest_one(folder):
     )
 
 
+def test_without_a_near_one_the_functions_of_the_module_are_told(folder):
+    module = (
+        "from asyncio import sleep\nasync def log(sesn): ...\ndef heat(): ...\nclass Cell: ...\n"
+    )
+    assert folder.complaint_of_run("module: tasks.py\ntasks: [zzz]\n", module) == (
+        "tasks.py: defines no coroutine 'zzz'; it defines log, heat (asked for at experiment.yaml:2:9)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("use", "said"),
+    [
+        ("lab.read", "defines no coroutine 'lab.read'; something of a module is written  lab:read"),
+        ("'tasks:'", "the name of the coroutine is missing after the ':'"),
+    ],
+)
+def test_a_function_that_is_written_in_another_way_is_told_how(folder, use, said):
+    text = f"module: tasks.py\ntasks: {{a: {{use: {use}}}}}\n"
+    found = folder.complaint_of_run(text, "async def log(sesn): ...\n")
+    assert found == f"tasks.py: {said} (asked for at experiment.yaml:2:18)"
+
+
+def test_a_module_may_be_named_from_the_home_of_the_user(folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder.path / "home"))
+    (folder.path / "home").mkdir()
+    (folder.path / "home" / "tasks.py").write_text("async def read(): ...\n")
+    folder.write("module: ~/tasks.py\ntasks: [read]\n")
+    with prepare("experiment.yaml") as plan:
+        assert [task.name for task in plan.tasks] == ["read"]
+
+
 def test_the_file_is_named_as_the_experiment_was(folder, monkeypatch):
     folder.write(SMALLEST, "")
     monkeypatch.chdir(folder.path.parent)
@@ -133,6 +164,49 @@ def test_what_is_no_task_is_refused(folder, code, message):
         complaint(folder, "  a:\n", f"{code}\n")
         == f"tasks.py: {message} (asked for at experiment.yaml:3:3)"
     )
+
+
+@pytest.mark.parametrize(
+    ("hook", "message"),
+    [
+        (
+            "def setup(sesn):\n    yield\n",
+            "'setup' has a 'yield' in it, with which it would not run",
+        ),
+        (
+            "async def teardown(sesn):\n    yield\n",
+            "'teardown' has a 'yield' in it, with which it would not run",
+        ),
+        (
+            "def setup(sesn, supply, *, gain): ...\n",
+            "setup() is called with the session and nothing else, but needs 'supply', 'gain'",
+        ),
+    ],
+)
+def test_a_setup_or_teardown_that_cannot_run_is_told_before_the_start(folder, hook, message):
+    found = folder.complaint_of_run(SMALLEST, f"async def read(sesn): ...\n{hook}")
+    assert found == f"tasks.py: {message}"
+
+
+def test_a_setup_that_is_a_task_as_well_is_refused(folder):
+    module = "async def read(sesn): ...\nasync def setup(sesn): ...\ndef teardown(sesn): ...\n"
+    found = folder.complaint_of_run(
+        "module: tasks.py\ntasks: {read: , setup: , end: {use: teardown}}\n", module
+    )
+    assert [line for line in found.splitlines() if line[0] != " "] == [
+        "experiment.yaml:2:17: tasks.setup: setup() is run by itself before the tasks; take it out of them",
+        "experiment.yaml:2:26: tasks.end: teardown() is run by itself after the tasks; take it out of them",
+    ]
+
+
+@pytest.mark.parametrize(
+    "hook",
+    ["setup(): ...", "setup(sesn): ...", "setup(sesn, gain=1): ...", "setup(*args, **kwargs): ..."],
+)
+def test_all_forms_of_a_setup_are_found(folder, hook):
+    folder.write(SMALLEST, f"async def read(sesn): ...\ndef {hook}\n")
+    with prepare("experiment.yaml") as plan:
+        assert plan.setup.__name__ == "setup"
 
 
 @pytest.mark.parametrize(

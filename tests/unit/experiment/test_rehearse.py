@@ -8,10 +8,12 @@ import time
 import numpy as np
 import pytest
 
+from pymanip_run.clock import VirtualClock
 from pymanip_run.errors import ConfigError
 from pymanip_run.experiment.rehearsal.rehearse import SEEDED_START_NS, rehearsed
 from pymanip_run.records import Window
 
+_RANDOM = random.Random
 MODULE = """
 import asyncio, random, threading, time
 import numpy as np
@@ -43,10 +45,26 @@ async def again(sesn):
     sesn.add_entry(again=1)
     await sesn.sleep(7)
 async def once(sesn): sesn.add_entry(once=1)
+async def chance(sesn):
+    sesn.add_entry(
+        a=random.Random().random(),
+        b=np.random.RandomState().normal(),
+        c=np.random.Generator(np.random.PCG64()).normal(),
+        d=np.random.default_rng().normal(),
+        e=np.random.SeedSequence().entropy % 1000,
+    )
+    random.seed()
+    np.random.seed()
+    sesn.add_entry(f=random.random(), g=np.random.normal())
 async def silent(sesn): await sesn.sleep(1)
 async def scan(sesn, V):
     await asyncio.sleep(3)
     sesn.add_entry(I=V / 10)
+async def scan_oddly(sesn, x):
+    sesn.add_entry(x=x)
+    return {x}
+def rising():
+    yield from (1, 2, 3)
 async def blocks(sesn):
     until = threading.Event()
     until.wait(0.5)
@@ -71,6 +89,9 @@ async def frames(sesn): sesn.add_dataset(frame=np.zeros((100, 100), np.uint16))
 async def thread(sesn): await asyncio.to_thread(sesn.add_entry, t=1.0)
 async def never_waits(sesn): sesn.add_entry(x=1)
 async def paths(sesn): sesn.add_entry(name=len(sesn.session_name)); assert sesn.session_path.name == "experiment.h5"
+async def waits(sesn):
+    await asyncio.to_thread(threading.Event().wait, 0.12)
+    sesn.add_entry(w=1)
 async def real_thread(sesn):
     await asyncio.to_thread(threading.Event().wait, 0.7)
     sesn.add_entry(r=1)
@@ -133,6 +154,15 @@ def test_the_limit_of_the_file_ends_a_rehearsal_too(rehearse):
     assert report.sweeps["s"].points == 1
 
 
+@pytest.mark.parametrize("limits", ["{}", "{min_free_disk: 1000TB}"])
+def test_neither_the_clock_nor_the_disk_of_the_computer_ends_it(rehearse, monkeypatch, limits):
+    # As on a computer that has been up for longer than the rehearsal thinks.
+    monkeypatch.setattr(VirtualClock, "START_NS", 10**9)
+    report, rehearsal = rehearse("{waits: {every: 100ms}}", f"limits: {limits}", duration=1)
+    assert report.real_seconds > 1  # the limits of a real run would be looked at
+    assert (report.tasks["waits"].runs, rehearsal.asked) == (10, 0)
+
+
 def test_tasks_that_repeat_themselves_run_three_times(rehearse):
     report, _ = rehearse("[again, silent]")
     assert report.tasks["again"].runs >= 3
@@ -190,6 +220,17 @@ def test_the_same_seed_gives_the_same_report_and_the_same_data(rehearse):
     second, other = rehearse(ALL, duration=600, seed=7)
     assert without_real_time(first) == without_real_time(second)
     assert recorded(one) == recorded(other)
+
+
+def test_generators_that_are_begun_without_a_seed_repeat_themselves_too(rehearse):
+    chances = []
+    for _ in range(2):
+        report, _ = rehearse("{chance: {every: 10s}}", duration=60, seed=7)
+        chances.append({name: (v.min, v.max) for name, v in report.variables.items()})
+    assert chances[0] == chances[1]
+    assert len(chances[0]) == 7
+    assert all(low < high for low, high in chances[0].values()), "each time another"
+    assert random.Random is _RANDOM
 
 
 def test_another_seed_gives_other_data(rehearse):
@@ -267,6 +308,13 @@ def test_errors_of_the_file_are_those_of_a_run(rehearse):
 def test_overrides_count(rehearse):
     report, _ = rehearse("{read: {every: 10s}}", "", "tasks.read.every=1s", duration=10)
     assert report.tasks["read"].runs == 10
+
+
+def test_a_sweep_that_could_not_go_on_is_told_beforehand(rehearse):
+    report, _ = rehearse("{s: {use: scan_oddly, sweep: {use: rising}}}")
+    assert report.sweeps["s"].points == 3
+    (warning,) = [text for text in report.warnings if text.startswith("sweep 's'")]
+    assert "the result of point 0 cannot be stored (a set)" in warning
 
 
 # -- what the report says -------------------------------------------------------------------------

@@ -23,6 +23,12 @@ def test_the_suffix_is_added_where_there_is_none(tmp_path):
     assert name(tmp_path, "a.hdf5") == "a.hdf5"
 
 
+def test_a_tilde_is_the_home_of_the_user(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    found = SessionPath("~/data/run_{n}", tmp_path / "lab", "x", None).resolve()
+    assert found == tmp_path / "home" / "data" / "run_1.h5"
+
+
 def test_placeholders_are_filled_in(tmp_path):
     found = name(tmp_path, "data/{experiment}_{date}_{time}_{n:03}_{{x}}.h5")
     assert re.fullmatch(r"data/convection_\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_001_{x}\.h5", found)

@@ -201,6 +201,27 @@ def test_a_variable_that_sets_nothing_is_a_warning(folder, monkeypatch, name, wa
     assert folder.load(SMALLEST).warnings == (f"PYMANIP_RUN_{name}: {warning}",)
 
 
+def test_a_password_for_all_experiments_harms_none_that_sends_no_mails(
+    folder, monkeypatch, settings
+):
+    monkeypatch.setenv("PYMANIP_RUN_EMAIL__PASSWORD", "hunter2")
+    monkeypatch.setenv("PYMANIP_RUN_EMAIL__HOST", "smtp.example.org")
+    for text in (SMALLEST, f"{SMALLEST}email: null\n"):
+        loaded = folder.load(text)
+        assert loaded.model.email is None
+        assert loaded.overrides == ()
+        assert loaded.warnings == (
+            "PYMANIP_RUN_EMAIL__HOST: sets nothing: the experiment sends no mails",
+            "PYMANIP_RUN_EMAIL__PASSWORD: sets nothing: the experiment sends no mails",
+        )
+    mail = "email: {user: lab, from: lab@example.org, to: me@example.org}\n"
+    assert folder.model(mail).email.password == "hunter2"
+    by_hand = ("email.user=lab", "email.from=lab@example.org", "email.to=me@example.org")
+    assert folder.model("", *by_hand).email.host == "smtp.example.org"
+    settings(mail)
+    assert folder.model("").email.password == "hunter2"
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
@@ -213,7 +234,7 @@ def test_a_variable_that_sets_nothing_is_a_warning(folder, monkeypatch, name, wa
 )  # fmt: skip
 def test_a_wrong_variable_is_told_by_its_name(folder, monkeypatch, name, value, message):
     monkeypatch.setenv(f"PYMANIP_RUN_{name}", value)
-    found = folder.complaint(SMALLEST)
+    found = folder.complaint(SMALLEST + MAIL)
     assert message in found.splitlines()
     assert "hunter2" not in found
 

@@ -4,8 +4,9 @@ import pytest
 
 from pymanip_run.errors import TaskError
 from pymanip_run.experiment.build.plan import prepare
+from pymanip_run.experiment.rehearsal.alarm_tests import failed_tests
 from pymanip_run.experiment.rehearsal.rehearse import SEEDED_START_NS, rehearsed
-from pymanip_run.experiment.rehearsal.replay import failed_tests, replay
+from pymanip_run.experiment.rehearsal.replay import replay
 from pymanip_run.experiment.run.running import run_experiment
 from pymanip_run.session import AsyncSession, RunOptions, SavedAsyncSession
 

@@ -30,6 +30,12 @@ class PowerSupply:
     def __init__(self, address):
         raise ConnectionError(f"nobody answers at {address}")
 
+    def set_voltage(self, voltage):
+        """Set the voltage."""
+
+    def set_output(self, on):
+        """Switch the output."""
+
 
 class FakeSupply:
     def __init__(self, noise):

@@ -1,0 +1,82 @@
+"""``pymanip-run report`` as it is typed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pymanip_run
+from pymanip_run.session import AsyncSession
+
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(pymanip_run.__file__).parent.parent)}
+OLD = Path(__file__).parents[1] / "storage" / "pymanip_sessions"
+
+
+def run(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, "-m", "pymanip_run", "report", *map(str, arguments)],
+        cwd=cwd, capture_output=True, text=True, timeout=60, check=False, env=ENVIRONMENT,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def lab(tmp_path):
+    with AsyncSession(tmp_path / "cell", verbose=False) as sesn:
+        for i in range(30):
+            sesn.add_entry(T=i / 7)
+    return tmp_path
+
+
+def test_it_is_beside_the_session_and_said_to_be_there(lab):
+    done = run("cell", cwd=lab)
+    assert done.returncode == 0, done.stderr
+    page = (lab / "cell.html").read_text("utf-8")
+    assert page.startswith("<!DOCTYPE html>")
+    assert done.stdout == ""
+    assert done.stderr.startswith("cell.html, ")
+    assert sorted(p.name for p in lab.iterdir()) == ["cell.h5", "cell.html"]
+
+
+def test_an_older_one_is_replaced_when_the_new_one_is_complete(lab):
+    target = lab / "page.html"
+    target.write_text("old")
+    assert run("cell.h5", "-o", "page.html", cwd=lab).returncode == 0
+    assert "Statistics" in target.read_text("utf-8")
+    assert run("cell.h5", "-o", "-", cwd=lab).stdout.rstrip().endswith("</html>")
+
+
+@pytest.mark.parametrize("name", ["schema_1.db", "schema_4.1.db", "sync_by_0.4.4.hdf5"])
+def test_sessions_of_pymanip_have_one_too(tmp_path, name):
+    done = run(OLD / name, "-o", "old.html", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "session of pymanip" in (tmp_path / "old.html").read_text("utf-8")
+
+
+def test_a_session_that_is_being_written_has_one(tmp_path):
+    with AsyncSession(tmp_path / "cell", verbose=False) as sesn:
+        sesn.add_entry(T=12345.5)
+        done = run("cell", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "12345.5" in (tmp_path / "cell.html").read_text("utf-8")
+        sesn.add_entry(T=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["cel"], "did you mean 'cell.h5'?"),
+        (["cell", "-o", "no/such/page.html"], "mkdir -p no/such"),
+        (["cell", "-o", "."], "is a folder; name a file in it"),
+        (["cell", "-o", "cell.h5"], "is the session itself; choose another: -o cell.html"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_what_would(lab, arguments, said):
+    before = (lab / "cell.h5").read_bytes()
+    done = run(*arguments, cwd=lab)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (lab / "cell.h5").read_bytes() == before
+    assert [p.name for p in lab.iterdir()] == ["cell.h5"]
