@@ -6,9 +6,9 @@ The centre is :class:`AsyncSession`. Names are imported when they are first used
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pymanip_run.lazily import importer
+from pymanip_run.lazily import importer, provide
 
 if TYPE_CHECKING:
     from pymanip_run.errors import (
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pymanip_run.observe import RemoteObserver
     from pymanip_run.records import Series
     from pymanip_run.runtime.schedule import every
-    from pymanip_run.session import AsyncSession, SavedAsyncSession
+    from pymanip_run.session import AsyncSession, SavedAsyncSession, Sessions
 
 __version__ = "0.1.0"
 
@@ -48,6 +48,7 @@ __all__ = [
     "SavedAsyncSession",
     "Series",
     "SessionLockedError",
+    "Sessions",
     "StorageError",
     "TaskError",
     "UsageError",
@@ -55,28 +56,21 @@ __all__ = [
     "every",
 ]
 
-_import = importer(
+__getattr__ = importer(
     __name__,
     {
         "AsyncSession": "session",
         "RemoteObserver": "observe",
         "SavedAsyncSession": "session",
         "Series": "records",
+        "Sessions": "session",
         "every": "runtime.schedule",
     }
     | {name: "errors" for name in __all__ if name.endswith("Error")},
 )
 
-#: Published names whose part is not there yet.
-_LATER = {"Sessions": "folders of sessions"}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _LATER:
-        raise ImportError(
-            f"{name} ({_LATER[name]}) is not available in this version of pymanip-run"
-        )
-    return _import(name)
+# What low modules have as a method and cannot import themselves.
+provide("plot", "pymanip_run.plotting.notebook", "draw")
 
 
 def __dir__() -> list[str]:

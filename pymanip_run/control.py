@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pymanip_run.errors import RemoteError
+from pymanip_run.wording import STOP_REASON
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,8 +34,6 @@ __all__ = ["STOP_REASON", "Control", "Conversation", "Registered", "listening", 
 
 logger = logging.getLogger(__name__)
 
-#: Why a run ends that was asked to by another process.
-STOP_REASON = "pymanip-run stop"
 #: Of sun_path, see unix(7), with the final NUL.
 MAX_ADDRESS = 108
 MAX_LINE = 64 * 1024

@@ -43,6 +43,7 @@ __all__ = [
     "StorageError",
     "TaskError",
     "UsageError",
+    "causes",
     "did_you_mean",
     "nearest",
     "run_exit_code",
@@ -121,13 +122,23 @@ class RemoteError(PymanipError, ConnectionError):
     exit_code = 3
 
 
+def causes(error: BaseException) -> list[BaseException]:
+    """Return the errors in an exception group, that of an ``asyncio.TaskGroup``; else the error itself."""
+    if isinstance(error, BaseExceptionGroup):
+        return [cause for inner in error.exceptions for cause in causes(inner)]
+    return [error]
+
+
 def run_exit_code(error: BaseException) -> int:
     """Return what a run exits with that `error` ended.
 
     Exit code 2 is for what is found before a run begins: a task that makes a wrong call, or asks
     for a name that is not there, failed (1). So did one that met an `OSError` of its own, or whose
-    instrument failed: exit code 3 is for instruments that cannot be opened.
+    instrument failed: exit code 3 is for instruments that cannot be opened. Of a group that counts
+    which has one of its own.
     """
+    if isinstance(error, BaseExceptionGroup):
+        return next((code for one in causes(error) if (code := run_exit_code(one)) != 1), 1)
     if isinstance(error, (UsageError, ConfigError, NotFoundError)):
         return 1
     if isinstance(error, DeviceError) and not isinstance(error, DeviceOpenError):

@@ -11,7 +11,10 @@ from pymanip_run.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["importer", "need"]
+__all__ = ["importer", "need", "provide", "provided"]
+
+#: What modules may ask of those above them, which they do not import: where each is.
+_PROVIDED: dict[str, tuple[str, str]] = {}
 
 
 def importer(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
@@ -55,3 +58,14 @@ def need(module: str, extra: str) -> Any:
         raise UsageError(
             f"this needs {library}; install it: pip install 'pymanip-run[{extra}]'"
         ) from None
+
+
+def provide(what: str, module: str, name: str) -> None:
+    """Say where something is that :func:`provided` returns, without importing it yet."""
+    _PROVIDED[what] = (module, name)
+
+
+def provided(what: str) -> Any:
+    """Return what a module above provides, imported now."""
+    module, name = _PROVIDED[what]
+    return getattr(import_module(module), name)

@@ -19,6 +19,7 @@ from uuid import uuid4
 from pymanip_run.clock import SYSTEM
 from pymanip_run.core.context import boot_id, process_start
 from pymanip_run.masking import starred
+from pymanip_run.storage.files import SessionPaths
 
 __all__ = [
     "RegisteredRun",
@@ -27,6 +28,7 @@ __all__ = [
     "registered_runs",
     "state_folder",
     "unsafe_run",
+    "writer_of",
 ]
 
 logger = logging.getLogger(__name__)
@@ -144,14 +146,23 @@ class Registration:
             logger.debug("the run cannot be registered: %s", error)
 
 
-def registered_runs() -> list[RegisteredRun]:
-    """Return the known runs, the latest first; files that are none are passed over."""
+def registered_runs(having: bytes = b"") -> list[RegisteredRun]:
+    """Return the known runs, the latest first; files that are none, or do not have a text, are passed over."""
     try:
         paths = sorted(state_folder().glob("*.json"), reverse=True)
     except (OSError, RuntimeError):
         return []
-    runs = filter(None, map(_read, paths))
+    runs = filter(None, (_read(path, having) for path in paths))
     return sorted(runs, key=lambda run: run.start, reverse=True)
+
+
+def writer_of(session: Path) -> RegisteredRun | None:
+    """Return the run of this computer that is writing a session now."""
+    if not SessionPaths(session).lock.exists():
+        return None  # which is quicker to know than what all the runs are
+    path = str(session.absolute())
+    here = (run for run in registered_runs(json.dumps(path).encode()) if run.session == path)
+    return next((run for run in here if run.is_running), None)
 
 
 def unsafe_run(experiment: str, session: str = "") -> RegisteredRun | None:
@@ -200,9 +211,12 @@ def _store(path: Path, run: RegisteredRun) -> None:
         os.close(folder)
 
 
-def _read(path: Path) -> RegisteredRun | None:
+def _read(path: Path, having: bytes = b"") -> RegisteredRun | None:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        raw = path.read_bytes()
+        if having not in raw:
+            return None
+        content = json.loads(raw)
         known = {f.name: content[f.name] for f in fields(RegisteredRun) if f.name in content}
         run = RegisteredRun(**known)
         float(run.start), int(run.pid), str.encode(run.session)

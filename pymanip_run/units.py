@@ -10,6 +10,7 @@ __all__ = [
     "SIZE_PATTERN",
     "format_clock",
     "format_duration",
+    "format_rate",
     "format_size",
     "parse_duration",
     "parse_size",
@@ -114,6 +115,8 @@ def parse_size(value: str | int) -> int:
 
 def format_clock(seconds: float) -> str:
     """Return a running time as ``0:02:07``, ``2:14:07`` or ``3 d 2:14:07``; its width is steady."""
+    if not math.isfinite(seconds):
+        return "–"
     whole = max(0, int(seconds))
     days, rest = divmod(whole, 86400)
     hours, rest = divmod(rest, 3600)
@@ -142,6 +145,13 @@ def format_duration(seconds: float) -> str:
                 f"{whole // size} {unit} {rest} {small_unit}" if rest else f"{whole // size} {unit}"
             )
     return f"{whole} s"
+
+
+def format_rate(rate: float) -> str:
+    """Return values per second as ``10/s``, rarer ones as ``every 1 min``; a dash for none."""
+    if not rate > 0 or math.isinf(rate):
+        return "–"
+    return f"every {format_duration(1 / rate)}" if rate < 0.1 else f"{rate:.3g}/s"
 
 
 def format_size(size: float) -> str:

@@ -19,9 +19,10 @@ def pytest_configure(config):
     Modules of tests copy the environment when they are imported: it must be right before. Signals are
     ignored where the tests run under nohup or a script's ``&``.
     """
-    state = tempfile.TemporaryDirectory(prefix="pymanip-run-state-", ignore_cleanup_errors=True)
-    config.add_cleanup(state.cleanup)
-    os.environ["XDG_STATE_HOME"] = state.name
+    for name in ("XDG_STATE_HOME", "XDG_CONFIG_HOME"):
+        folder = tempfile.TemporaryDirectory(prefix="pymanip-run-", ignore_cleanup_errors=True)
+        config.add_cleanup(folder.cleanup)
+        os.environ[name] = folder.name
     for signum, handler in (
         (signal.SIGINT, signal.default_int_handler),
         (signal.SIGTERM, signal.SIG_DFL),

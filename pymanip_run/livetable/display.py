@@ -152,7 +152,7 @@ class Display:
         if options.mode == "lines":
             return LinesFace(view, state, sys.stdout, sys.stderr, options.print_every)
         if options.mode == "json":
-            return JsonFace(sys.stdout, sys.stderr)
+            return JsonFace(state, sys.stdout, sys.stderr)
         return None
 
     # -- beginning and end ----------------------------------------------------------------------

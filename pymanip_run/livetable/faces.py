@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from pymanip_run.clock import SYSTEM, iso_local
 from pymanip_run.livetable.keys import in_foreground, typed
-from pymanip_run.livetable.lines import item_json, status_line, to_json
+from pymanip_run.livetable.lines import item_json, status_line, sweep_json, to_json
 from pymanip_run.livetable.model import Model
 from pymanip_run.livetable.output import Gone, Writer
 from pymanip_run.livetable.text import event_line, glyphs_for
@@ -81,13 +81,16 @@ def _talk(writer: Writer, text: str) -> None:
 
 
 class JsonFace(Face):
-    """Entries and events as JSON lines; what tasks print goes to standard error."""
+    """Entries, events and the progress of sweeps as JSON lines; what tasks print goes to standard error."""
 
     interval = 0.1
 
-    def __init__(self, stdout: TextIO, stderr: TextIO) -> None:
+    def __init__(self, state: RunState, stdout: TextIO, stderr: TextIO) -> None:
+        self._state = state
         self._stdout = Writer(stdout)
         self._stderr = Writer(stderr)
+        #: Points of each sweep that were told.
+        self._told: dict[str, tuple[int, int | None]] = {}
 
     def tick(self, items: Sequence[Entry | Event], prints: Iterable[tuple[str, str]]) -> None:
         """Write a line for each item."""
@@ -96,6 +99,12 @@ class JsonFace(Face):
                 "".join(f"{item_json(item)}\n" for item in items[start : start + 1000])
             )
             self._stdout.flush()
+        for sweep in self._state.sweeps():
+            progress = sweep.done, sweep.total
+            if self._told.get(sweep.name) != progress:
+                self._told[sweep.name] = progress
+                self._stdout.write(f"{sweep_json(self._state.now(), sweep)}\n")
+                self._stdout.flush()
         for _, text in prints:
             _talk(self._stderr, text)
 
@@ -213,6 +222,7 @@ class LiveFace(_DataFace):
             glyphs_for(self._writer.encoding),
             keys=keys is not None,
             breathe=lambda: SYSTEM.pause(BREATH),
+            elsewhere=on_stop is None and on_note is not None,
         )
         self._on_stop, self._on_note = on_stop, on_note
         self._drawn_second = -1

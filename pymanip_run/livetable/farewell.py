@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pymanip_run.livetable.text import grouped, inert
 from pymanip_run.units import format_clock, format_size
+from pymanip_run.wording import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,12 +55,6 @@ def end_of_run(ending: Ending) -> str:
         size = f"  ({format_size(ending.file_size)})" if ending.file_size is not None else ""
         lines.append(f"{path}{size}      look: pymanip-inspect {quoted(path)}")
     return "\n".join(lines)
-
-
-def quoted(path: str) -> str:
-    """Return a path as a shell takes it."""
-    plain = all(c.isalnum() or c in "/._-+=,@%:" for c in path)
-    return path if plain else "'" + path.replace("'", "'\\''") + "'"
 
 
 def _count(number: int, one: str, many: str) -> str:

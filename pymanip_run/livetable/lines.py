@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pymanip_run.clock import iso_local
 from pymanip_run.livetable.text import inert
 from pymanip_run.records import Entry
+from pymanip_run.units import format_clock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
     from pymanip_run.livetable.state import RunState, SweepProgress
     from pymanip_run.records import Event
 
-__all__ = ["item_json", "status_line", "to_json"]
+__all__ = ["item_json", "status_line", "sweep_json", "to_json"]
 
 
 def status_line(model: Model, state: RunState) -> str:
-    """Return ``2026-11-22T15:02:17+0100 T_bottom=41.273 flow=stale(247s) voltage_scan=7/11``.
+    """Return ``2026-11-22T15:02:17+0100 T_bottom=41.273 flow=stale(247s) voltage_scan=7/11 voltage_scan.left=0:02:10``.
 
     Tasks that are not well are added: ``read.failures=3`` (in a row), ``read.missed=12``, ``read.hung=1``.
     """
@@ -34,7 +35,11 @@ def status_line(model: Model, state: RunState) -> str:
         if _shown(t)
     ]
     words += [f"{_word(sweep.name)}={_points(sweep)}" for sweep in state.sweeps()]
-    words += [f"{_word(s.name)}.failed={s.failed}" for s in state.sweeps() if s.failed]
+    for sweep in state.sweeps():
+        if sweep.remaining and math.isfinite(sweep.remaining):
+            words.append(f"{_word(sweep.name)}.left={format_clock(sweep.remaining)}")
+        if sweep.failed:
+            words.append(f"{_word(sweep.name)}.failed={sweep.failed}")
     for task in state.tasks():
         counts = {"failures": task.failures, "missed": task.missed, "hung": int(bool(task.hung))}
         words += [f"{_word(task.name)}.{what}={count}" for what, count in counts.items() if count]
@@ -86,6 +91,16 @@ def entry_object(time: float, names: Sequence[str], values: Sequence[float]) -> 
             n: repr(v) for n, v in zip(names, values, strict=True) if not math.isfinite(v)
         }
     return answer
+
+
+def sweep_json(now: float, sweep: SweepProgress) -> str:
+    """Return the progress of a sweep as one line of JSON; ``left`` is in seconds, null where it is not known."""
+    left = sweep.remaining
+    known = left is not None and math.isfinite(left)
+    return to_json({
+        "type": "sweep", "time": now, "name": sweep.name, "done": sweep.done, "total": sweep.total,
+        "failed": sweep.failed, "left": left if known else None,
+    })  # fmt: skip
 
 
 def to_json(value: Mapping[str, Any]) -> str:

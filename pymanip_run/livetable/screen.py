@@ -58,6 +58,8 @@ class Screen:
         Whether keys are read, so that help on them makes sense.
     breathe
         Is called after each row, to let others run.
+    elsewhere
+        Whether the run is only watched from here, and goes on without the display.
     """
 
     model: Model
@@ -70,6 +72,7 @@ class Screen:
     #: How the run ended, once it did.
     outcome: str | None = None
     breathe: Callable[[], object] = _nothing
+    elsewhere: bool = False
     _table: Table = field(init=False)
 
     def __post_init__(self) -> None:
@@ -195,6 +198,8 @@ class Screen:
             while cell_len(note) > room:
                 note = note[1:]
             return [[(" note: ", "bold"), (f"{note}_", "")]]
+        if self.elsewhere:
+            return [[(" Ctrl-C ends the watching; the run goes on", "dim")]]
         if self.state.stopping is not None:
             text = f"finishing the present step; {how_to_force(self.state.stopping)}"
             return [[(f" {text}", "yellow")]]

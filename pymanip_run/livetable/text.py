@@ -7,6 +7,8 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pymanip_run.wording import grouped, inert
+
 if TYPE_CHECKING:
     from pymanip_run.records import FloatArray
 
@@ -22,34 +24,10 @@ __all__ = [
     "sparkline",
 ]
 
-_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-# Format characters (Cf) hold the bidirectional overrides that reorder a whole line.
-_ACTIVE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _TRANSLITERATED = str.maketrans({
     "°": "deg", "µ": "u", "μ": "u", "\u2126": "Ohm", "\u03a9": "Ohm", "·": "-", "…": "...", "–": "-", "—": "-", "−": "-",
     "²": "2", "³": "3", "×": "x", "→": "->", "±": "+-", "Å": "A", "½": "1/2",
 })  # fmt: skip
-
-
-def inert(text: object) -> str:
-    r"""Return a text without any character that acts on a terminal; they are shown as ``\x1b``."""
-    plain = str(text)
-    if plain.isascii() and plain.isprintable():
-        return plain
-    return "".join(_escaped(c) if unicodedata.category(c) in _ACTIVE else c for c in plain)
-
-
-def _escaped(character: str) -> str:
-    code = ord(character)
-    if character in _SHORT:
-        return _SHORT[character]
-    return (
-        f"\\x{code:02x}"
-        if code < 0x100
-        else f"\\u{code:04x}"
-        if code < 0x10000
-        else f"\\U{code:08x}"
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +75,6 @@ def _known(encoding: str) -> str:
     except LookupError:
         return "ascii"
     return encoding
-
-
-def grouped(number: int) -> str:
-    """Return ``48 210``."""
-    return f"{number:,}".replace(",", " ")
 
 
 class Number:

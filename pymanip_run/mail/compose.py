@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pymanip_run.clock import iso_local
-from pymanip_run.mail.letter import Figure, Letter, one_line
+from pymanip_run.errors import PymanipError
+from pymanip_run.mail.letter import Attachment, Figure, Letter, one_line
 from pymanip_run.masking import starred
 from pymanip_run.units import format_clock, format_duration
 
@@ -62,6 +63,11 @@ class _Content:
     more_events: int
     address: str | None
     figures: Sequence[Figure]
+    #: Why plots are left out, "" where none is.
+    without: str
+    attachments: Sequence[Attachment]
+    #: What is attached, or why it is not; "" where nothing was to be.
+    attached: str
 
 
 def subject_of(occasions: Sequence[Occasion], sources: Sources) -> str:
@@ -106,7 +112,11 @@ def compose(occasions: Sequence[Occasion], sources: Sources, since: float) -> Le
     """
     content = _content(occasions, sources, since)
     return Letter(
-        subject_of(occasions, sources), _as_text(content), _as_html(content), content.figures
+        subject_of(occasions, sources),
+        _as_text(content),
+        _as_html(content),
+        content.figures,
+        content.attachments,
     )
 
 
@@ -126,6 +136,8 @@ def _content(occasions: Sequence[Occasion], sources: Sources, since: float) -> _
         top.append(_wellbeing(active))
     rows = _rows(sources, sources.now())
     events = sources.view.events(after=since)
+    figures, without = _figures(sources)
+    attachments, attached = _report(occasions, sources, sum(len(f.png) for f in figures))
     return _Content(
         top=[starred(text) for text in top],
         is_wrong=bool(active) or any(o.kind in ("alarm", "error") for o in occasions),
@@ -137,7 +149,10 @@ def _content(occasions: Sequence[Occasion], sources: Sources, since: float) -> _
         events=[_event(event) for event in events[-MOST_EVENTS:]],
         more_events=max(0, len(events) - MOST_EVENTS),
         address=sources.address(),
-        figures=_figures(sources),
+        figures=figures,
+        without=without,
+        attachments=attachments,
+        attached=attached,
     )
 
 
@@ -175,19 +190,45 @@ def _event(event: Event) -> str:
     )
 
 
-def _figures(sources: Sources) -> list[Figure]:
+def _figures(sources: Sources) -> tuple[list[Figure], str]:
+    """Return the plots that go with the mail, and why others do not."""
     try:
         figures = list(sources.figures())
+    except PymanipError as error:
+        return [], one_line(f"Without its plots: {error}")
     except Exception:
         # A mail without its plots is better than none.
         logger.exception("the figures of a mail could not be drawn")
-        return []
+        return [], "Without its plots, which could not be drawn; the log of the run says why"
     kept, size = [], 0
     for figure in figures:
         size += len(figure.png)
         if size <= MOST_FIGURE_BYTES:
             kept.append(figure)
-    return kept
+    left = len(figures) - len(kept)
+    return kept, f"Without {left} more plots, which would be too large" if left else ""
+
+
+def _report(
+    occasions: Sequence[Occasion], sources: Sources, size: int
+) -> tuple[list[Attachment], str]:
+    """Return the report that goes with the mail about the end, and what the mail says of it."""
+    ending = next((one for one in occasions if one.kind == "finish"), None)
+    if ending is None or sources.report is None:
+        return [], ""
+    try:
+        found = sources.report(ending)
+    except PymanipError as error:
+        return [], one_line(f"Without the report of the session: {error}")
+    except Exception:
+        logger.exception("the report for a mail could not be made")
+        return (
+            [],
+            "Without the report of the session, which could not be made; the log of the run says why",
+        )
+    if size + len(found.html) > MOST_FIGURE_BYTES:
+        return [], "Without the report of the session, which would be too large"
+    return [found], one_line(f"The report of the session is attached: {found.name}")
 
 
 # -- as text ----------------------------------------------------------------------------------------
@@ -214,6 +255,11 @@ def _text_lines(content: _Content) -> Iterator[str]:
     for title, lines in (("Sweeps", content.sweeps), ("Alarms", content.alarms)):
         if lines:
             yield from ("", title, *lines)
+    if content.figures:
+        titles = "; ".join(one_line(figure.title) for figure in content.figures)
+        yield from ("", f"Plots, shown with the HTML of this mail: {titles}")
+    for remark in filter(None, (content.without, content.attached)):
+        yield from ("", remark)
     if content.address:
         yield from ("", f"Dashboard: {content.address}")
     if content.events:
@@ -252,6 +298,8 @@ def _html_parts(content: _Content) -> Iterator[str]:
     for number, figure in enumerate(content.figures):
         title = html.escape(one_line(figure.title))
         yield f'<p>{title}<br><img src="cid:figure-{number}" alt="{title}" style="max-width:100%"></p>'
+    for remark in filter(None, (content.without, content.attached)):
+        yield f"<p>{html.escape(remark)}</p>"
     if content.address:
         link = html.escape(content.address)
         yield f'<p>Dashboard: <a href="{link}">{link}</a></p>'

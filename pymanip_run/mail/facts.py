@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pymanip_run.core.view import SessionView
-    from pymanip_run.mail.letter import Figure
+    from pymanip_run.mail.letter import Attachment, Figure
     from pymanip_run.records import VariableInfo
 
 __all__ = ["AlarmLine", "Kind", "Occasion", "Sources", "SweepLine"]
@@ -104,6 +104,8 @@ class Sources:
         Returns the link to the dashboard, None without one.
     figures
         Returns the pictures that go with a mail.
+    report
+        Returns the report of the session that is attached to the mail about its end; None: there is to be none.
     """
 
     name: str
@@ -116,3 +118,4 @@ class Sources:
     variables: Callable[[], Mapping[str, VariableInfo]] | None = None
     address: Callable[[], str | None] = _nothing
     figures: Callable[[], Sequence[Figure]] = _none
+    report: Callable[[Occasion], Attachment] | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from email.charset import QP, Charset
 from email.header import Header
+from email.mime.application import MIMEApplication
 from email.mime.image import MIMEImage
 from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from pymanip_run.mail.account import Account
 
-__all__ = ["Figure", "Letter", "one_line", "to_message"]
+__all__ = ["Attachment", "Figure", "Letter", "one_line", "to_message"]
 
 LONGEST_SUBJECT = 200
 LONGEST_LINE = 998  # RFC 5322 2.1.1
@@ -34,6 +35,14 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Attachment:
+    """A file that goes with the mail: its name, and what is in it, a page of HTML."""
+
+    name: str
+    html: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Letter:
     """What a mail says; `html` refers to the n-th figure as ``cid:figure-n``."""
 
@@ -41,6 +50,7 @@ class Letter:
     text: str
     html: str
     figures: Sequence[Figure] = ()
+    attachments: Sequence[Attachment] = ()
 
 
 def one_line(text: str) -> str:
@@ -50,7 +60,10 @@ def one_line(text: str) -> str:
 
 def to_message(letter: Letter, account: Account) -> Message:
     """Return a letter as a message (RFC 5322, RFC 2045 to 2047)."""
-    message = MIMEMultipart("alternative")
+    content = MIMEMultipart("alternative")
+    content.attach(_text(letter.text, "plain"))
+    content.attach(_with_figures(_text(letter.html, "html"), letter.figures))
+    message = _with_attachments(content, letter.attachments)
     message["Subject"] = _subject(one_line(letter.subject))  # type: ignore[assignment]
     message["From"] = _address(account.sender)
     message["To"] = ", ".join(map(_address, account.recipients))
@@ -58,9 +71,22 @@ def to_message(letter: Letter, account: Account) -> Message:
     # With the domain of the sender: our own name would have to be asked for in the network.
     message["Message-ID"] = make_msgid(domain=parseaddr(account.sender)[1].rpartition("@")[2])
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no answers from answering machines
-    message.attach(_text(letter.text, "plain"))
-    message.attach(_with_figures(_text(letter.html, "html"), letter.figures))
     return message
+
+
+def _with_attachments(content: MIMEMultipart, attachments: Sequence[Attachment]) -> MIMEMultipart:
+    if not attachments:
+        return content
+    mixed = MIMEMultipart("mixed")
+    mixed.attach(content)
+    for attachment in attachments:
+        # In base64: a page may have lines that are longer than mails can hold.
+        file = MIMEApplication(attachment.html, "octet-stream")
+        file.set_type("text/html")
+        file.set_param("charset", "utf-8")
+        file.add_header("Content-Disposition", "attachment", filename=one_line(attachment.name))
+        mixed.attach(file)
+    return mixed
 
 
 class _Unfolded(Header):

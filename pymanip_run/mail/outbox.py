@@ -36,6 +36,7 @@ SOURCE = "mail"
 PATIENCE = 1.0  # seconds until it is said what the run waits for
 FIRST_WAIT, LONGEST_WAIT = 10.0, 900.0  # seconds until the next try
 MOST_WAITING = 100
+LEAST_TIME = 1.0  # seconds for the server, whatever the rest took
 DEFAULT_INTERVAL = 900.0
 #: The most important first.
 ORDER: tuple[Kind, ...] = ("alarm", "error", "finish", "report")
@@ -257,7 +258,7 @@ class SmtpOutbox(Outbox):
         return found or None
 
     def _send(self, occasions: list[Occasion], is_last: bool) -> None:
-        now = self._sources.now()
+        now, began = self._sources.now(), SYSTEM.monotonic()
         try:
             letter = compose(occasions, self._sources, self._since)
         except Exception:
@@ -265,7 +266,9 @@ class SmtpOutbox(Outbox):
             letter = bare(occasions, self._sources)
         message = to_message(letter, self._account)
         try:
-            refused = deliver(self._account, message, self._deadline)
+            # Drawing the plots takes its part of the time.
+            left = max(LEAST_TIME, self._deadline - (SYSTEM.monotonic() - began))
+            refused = deliver(self._account, message, left)
         except MailError as error:
             self._failed(occasions, error, is_last)
             return

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pymanip_run.lazily import importer
 
 if TYPE_CHECKING:
+    from pymanip_run.session.collection.sessions import Sessions
     from pymanip_run.session.live import AsyncSession
     from pymanip_run.session.path import session_file
     from pymanip_run.session.rehearsed import RehearsedSession, RehearsedState
@@ -23,6 +24,7 @@ __all__ = [
     "RehearsedState",
     "RunOptions",
     "SavedAsyncSession",
+    "Sessions",
     "internals",
     "run_tasks",
     "session_file",
@@ -36,6 +38,7 @@ __getattr__ = importer(
         "RehearsedState": "rehearsed",
         "RunOptions": "running",
         "SavedAsyncSession": "saved",
+        "Sessions": "collection.sessions",
         "internals": "state",
         "run_tasks": "running",
         "session_file": "path",

@@ -31,7 +31,7 @@ class Controlled:
     session
         The session that runs.
     force
-        Cancels the present steps, as a second Ctrl-C does; called in the event loop.
+        Cancels the present steps, as a second Ctrl-C does.
     start
         When the run began, in session time.
     duration
@@ -100,7 +100,8 @@ class Controlled:
         before = self._inside.stop.reason if self._inside.stop.is_set else None
         self._inside.stop.request(STOP_REASON)
         if request.get("force") is True:
-            self._loop.call_soon_threadsafe(self._force, signal.SIGINT)
+            self._inside.stop.cut = f"by {STOP_REASON} --force"
+            self._force(signal.SIGINT)
         return {"stopping": before}
 
     def _tasks(self) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pymanip_run.access import DEFAULT_PORT
 from pymanip_run.clock import SYSTEM
@@ -12,11 +12,12 @@ from pymanip_run.core.feed import Feed
 from pymanip_run.core.recorder import Recorder
 from pymanip_run.core.view import SessionView
 from pymanip_run.errors import UsageError
+from pymanip_run.plotting.custom import figures_of
 from pymanip_run.runtime.sweep import Sweep
 from pymanip_run.runtime.threads import call_in
 from pymanip_run.session.attributes import GuardedAttributes
-from pymanip_run.session.mailing import RegularMails, account_for, regular_mails
 from pymanip_run.session.path import readable_file, session_file
+from pymanip_run.session.ready_made import ReadyMadeTasks
 from pymanip_run.session.running import RunOptions, discard, run_tasks
 from pymanip_run.session.serving import ServerOptions
 from pymanip_run.session.state import LiveState, open_for_writing
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncSession"]
 
 
-class AsyncSession(GuardedAttributes, SessionView):
+class AsyncSession(GuardedAttributes, ReadyMadeTasks, SessionView):
     """An experiment session: records, runs tasks, and reads what it recorded.
 
     Parameters
@@ -230,7 +231,10 @@ class AsyncSession(GuardedAttributes, SessionView):
         else:
             await state.stop.sleep(duration)
 
-    def sweep(self, task: Callable[..., Any], iterable: Any, name: str | None = None) -> Sweep:
+    def sweep(
+        self, task: Callable[..., Any], iterable: Any, name: str | None = None, *,
+        resume: bool | Literal["anyway"] = False,
+    ) -> Sweep:  # fmt: skip
         """Return a task for :meth:`monitor` that awaits ``task(sesn, value)`` for each value.
 
         The run ends when all its sweeps are done. No point is started after a stop was asked.
@@ -244,8 +248,11 @@ class AsyncSession(GuardedAttributes, SessionView):
             task returned (an adaptive sweep).
         name
             What displays call it; the task's name by default.
+        resume
+            Go on where the last run of this session left the sweep of this name; ``"anyway"``: although its values changed.
         """
-        return Sweep(task, iterable, name, stop=self._session.stop, argument=self)
+        stop = self._session.stop
+        return Sweep(task, iterable, name, stop=stop, argument=self, resume=resume)
 
     async def monitor(
         self,
@@ -273,8 +280,10 @@ class AsyncSession(GuardedAttributes, SessionView):
             port; another one that is taken leaves the run without a dashboard, with a warning.
         custom_routes
             Routes of aiohttp that are served too, behind the token; their handlers run where the tasks do.
-        offscreen_figures, custom_figures
-            For the figures, which this version does not have yet.
+        custom_figures
+            Figures of matplotlib that the script draws itself: their windows are kept alive.
+        offscreen_figures
+            Plots are drawn into PNG files, in a folder beside the session, and not in windows.
         server_host
             ``"127.0.0.1"``: only this computer; ``"0.0.0.0"``: the network too.
         server_token
@@ -291,12 +300,11 @@ class AsyncSession(GuardedAttributes, SessionView):
         UsageError
             If the session runs already, or what is asked for is not available.
         """
-        del offscreen_figures
-        if custom_figures is not None:
+        try:
+            custom = figures_of(custom_figures)
+        except UsageError:
             discard(tasks)
-            raise UsageError(
-                "custom_figures (the plots) is not available in this version of pymanip-run; leave it out"
-            )
+            raise
         server = None
         if server_port:
             server = ServerOptions(
@@ -305,7 +313,11 @@ class AsyncSession(GuardedAttributes, SessionView):
                 server_token or "user",
                 custom_routes=tuple(custom_routes or ()),
             )
-        await run_tasks(self, tasks, RunOptions(handle_signals=handle_signals, server=server))
+        options = RunOptions(
+            handle_signals=handle_signals, server=server,
+            offscreen=offscreen_figures, custom_figures=custom,
+        )  # fmt: skip
+        await run_tasks(self, tasks, options)
 
     def run(self, *tasks: Any, **options: Any) -> None:
         """Run :meth:`monitor` from synchronous code; the same parameters.
@@ -348,49 +360,3 @@ class AsyncSession(GuardedAttributes, SessionView):
         """
         calls = self._session.device_calls
         return await calls.call(function, args, timeout=timeout, names=vars(self))
-
-    def plot(self, *args: object, **options: object) -> NoReturn:
-        """Plot variables while they are measured: not available in this version."""
-        raise UsageError(
-            "plot() (live figures) is not available in this version of pymanip-run; leave it out"
-        )
-
-    def send_email(  # noqa: PLR0917 - as published
-        self,
-        from_addr: str,
-        to_addrs: str | Iterable[str],
-        host: str | None = None,
-        port: int | None = None,
-        subject: str | None = None,
-        delay_hours: float = 6,
-        initial_delay_hours: float | None = None,
-        use_ssl_submission: bool = False,
-        use_starttls: bool = False,
-        user: str | None = None,
-        password: str | None = None,
-    ) -> RegularMails:
-        """Return a task for :meth:`monitor` that sends regular reports; it never ends the run.
-
-        Parameters
-        ----------
-        from_addr, to_addrs, subject
-            Sender, receivers, and what subjects begin with: by default the session's name.
-        host, port, user, password
-            The mail server; that of the user's configuration, else this computer. The port is by
-            default 587 with STARTTLS, 465 with TLS, else 25.
-        delay_hours, initial_delay_hours
-            Time between two reports, and until the first: by default half of it.
-        use_ssl_submission, use_starttls
-            Encrypt by TLS, or by STARTTLS; the server's certificate is checked.
-
-        Raises
-        ------
-        UsageError
-            If an address is none, or the password would cross the network unencrypted.
-        """
-        account = account_for(
-            from_addr, to_addrs, host, port,
-            use_ssl_submission=use_ssl_submission, use_starttls=use_starttls,
-            user=user, password=password,
-        )  # fmt: skip
-        return regular_mails(self, account, subject, delay_hours, initial_delay_hours)

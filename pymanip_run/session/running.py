@@ -7,11 +7,13 @@ import inspect
 import logging
 import math
 import sys
+import threading
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
     contextmanager,
     nullcontext,
+    suppress,
 )
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +22,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from pymanip_run import provenance
 from pymanip_run.control import listening
 from pymanip_run.core.context import process_start
-from pymanip_run.errors import PymanipError, UsageError, run_exit_code
+from pymanip_run.errors import PymanipError, UsageError, causes
 from pymanip_run.registry import RegisteredRun, Registration
+from pymanip_run.runtime.endings import exit_code_of_failure
 from pymanip_run.runtime.interrupts import Interrupts, Unhandled
 from pymanip_run.runtime.supervise import Supervisor
 from pymanip_run.runtime.tasks import normalise
@@ -29,21 +32,27 @@ from pymanip_run.runtime.threads import call_apart
 from pymanip_run.session.beside import Beside
 from pymanip_run.session.controlled import Controlled
 from pymanip_run.session.last_words import record_last_words
+from pymanip_run.session.plots import with_plots
 from pymanip_run.session.serving import open_server
 from pymanip_run.session.state import internals
+from pymanip_run.session.sweeping import begin_sweeps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 
     from pymanip_run.core.recorder import Recorder
+    from pymanip_run.plotting.plot import Plot
     from pymanip_run.runtime.stop import StopSignal
     from pymanip_run.runtime.tasks import TaskSpec
     from pymanip_run.session.live import AsyncSession
     from pymanip_run.session.serving import ServerOptions, Serving
+    from pymanip_run.session.sweeping import Resumption
 
 __all__ = ["RunOptions", "discard", "ending", "run_tasks"]
 
 logger = logging.getLogger(__name__)
+
+HELD = 0.5  # seconds without an answer: something holds the loop
 
 T = TypeVar("T")
 #: Attributes and texts of a run.
@@ -69,10 +78,18 @@ class RunOptions:
     experiment: Path | None = None
     #: The server, or how it is to be; None: no port is opened.
     server: ServerOptions | Serving | None = None
+    #: What is plotted, besides what is among the tasks; whether into files, not in windows.
+    plots: tuple[Plot, ...] = ()
+    offscreen: bool = False
+    #: Figures of the user, whose windows are kept alive.
+    custom_figures: tuple[Any, ...] = ()
     #: Whether other processes of the user know of the run, and can control it.
     registered: bool = True
     #: Whether it is looked up where the data come from: computer, versions, git.
     traced: bool = True
+    #: The resolved experiment file without its secrets, and the earlier run whose sweeps go on.
+    file: Mapping[str, Any] = field(default_factory=dict)
+    resumption: Resumption | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
 
@@ -84,8 +101,10 @@ async def run_tasks(session: AsyncSession, tasks: Iterable[Any], options: RunOpt
         recorder = state.recorder
         if state.running:
             raise UsageError("this session runs already; one monitor() at a time")
+        options = with_plots(session, tasks, options)
         tasks, beside = _divided(tasks)
         specs = normalise(tasks, session)
+        course, resumed = begin_sweeps(session, specs, options.file, options.resumption)
         state.stop.clear()
         supervisor = Supervisor(
             state.stop,
@@ -102,10 +121,14 @@ async def run_tasks(session: AsyncSession, tasks: Iterable[Any], options: RunOpt
             serving = open_server(options.server)
             surroundings = _Surroundings(supervisor)
             signals = _signals(surroundings, options, recorder)
+            surroundings.push = signals.push
             with signals, supervisor.taking_signals():
                 try:
                     origin = await surroundings.cancellable(_prepared(options, serving))
+                    origin[1].update(course)
                     with _recorded(session, options, origin, surroundings, serving):
+                        for name, text in resumed:
+                            recorder.event("resume", name, text)
                         await surroundings.run(specs, beside, options)
                 finally:
                     surroundings.left = True
@@ -133,11 +156,13 @@ class _Surroundings:
         self._supervisor = supervisor
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
-        self._supervising = self._have_run = False
+        self._supervising = self._have_run = self._has_hung_up = False
         self.forced = False
         #: What is cancelled from now on would be the code after ``monitor``.
         self.left = False
         self.interrupt = supervisor.interrupt
+        #: Sends what `force` takes as a signal, which also ends a call that blocks the loop.
+        self.push: Callable[[int], object] = lambda _: None
         #: The entry in the registry, once there is one.
         self.registration: Registration | None = None
 
@@ -175,6 +200,26 @@ class _Surroundings:
             self._loop.call_soon_threadsafe(self._cancel, self._task)
         self._supervisor.force(signum)
 
+    def force_from_outside(self, signum: int) -> None:
+        """Cancel the present steps, also one that holds the loop. In another thread."""
+        done = threading.Event()
+
+        def force() -> None:
+            self.force(signum)
+            done.set()
+
+        with suppress(RuntimeError):  # closed
+            self._loop.call_soon_threadsafe(force)
+        if not done.wait(HELD):
+            self.push(signum)
+
+    def hung_up(self, _: int) -> None:
+        """Take SIGHUP where no display does; in a signal handler."""
+        if not self._has_hung_up:
+            self._has_hung_up = True
+            text = "the terminal was closed (SIGHUP); the run goes on"
+            self._loop.call_soon_threadsafe(logger.warning, text)
+
     def _cancel(self, task: asyncio.Task[Any]) -> None:
         if not self.left:
             task.cancel()
@@ -196,7 +241,7 @@ def _recorded(
     outcome: BaseException | None = None
     try:
         with (
-            _controlled(session, options, start, registration, surroundings.force),
+            _controlled(session, options, start, registration, surroundings),
             serving.running(session, start, options.duration, registration),
         ):
             yield
@@ -240,7 +285,7 @@ def _signals(
         surroundings.interrupt,
         surroundings.force,
         on_third=on_third,
-        on_hangup=options.on_hangup,
+        on_hangup=options.on_hangup or surroundings.hung_up,
     )
 
 
@@ -273,13 +318,13 @@ def _controlled(
     options: RunOptions,
     start: float,
     registration: Registration | None,
-    force: Callable[[int], object],
+    surroundings: _Surroundings,
 ) -> AbstractContextManager[None]:
     """Return within what other processes can ask how the run is doing, and end it."""
     if registration is None:
         return nullcontext()
     about = {"experiment": registration.run.experiment, "title": registration.run.title}
-    control = Controlled(session, force, start, options.duration, about)
+    control = Controlled(session, surroundings.force_from_outside, start, options.duration, about)
     return listening(registration, control.handlers)
 
 
@@ -308,12 +353,14 @@ def ending(stop: StopSignal, outcome: BaseException | None) -> tuple[int, str]:
     if outcome is None:
         return stop.exit_code, stop.reason or "all tasks ended"
     if isinstance(outcome, KeyboardInterrupt):
-        return max(stop.exit_code, 130), f"{stop.reason or 'Ctrl-C'}, cancelled by a second one"
+        words = f", cancelled {stop.cut}" if stop.cut else ""
+        return max(stop.exit_code, 130), f"{stop.reason or 'Ctrl-C'}{words}"
     if isinstance(outcome, asyncio.CancelledError):
         return 1, "cancelled"
-    code = run_exit_code(outcome)
-    first = str(outcome).partition("\n")[0]
-    text = f"{type(outcome).__name__}: {first}" if first else type(outcome).__name__
+    code = exit_code_of_failure(outcome)
+    cause = causes(outcome)[0]
+    first = str(cause).partition("\n")[0]
+    text = f"{type(cause).__name__}: {first}" if first else type(cause).__name__
     if stop.exit_code > 1 and stop.exit_code != code:
         # What asked for the stop, an alarm for example, is the cause, and the rest follows from it.
         return stop.exit_code, f"{stop.reason}; {text}"

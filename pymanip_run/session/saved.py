@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
+from pymanip_run.core.conversions import Drawn
 from pymanip_run.core.view import SessionView
 from pymanip_run.session.path import readable_file
 from pymanip_run.storage.reading import open_store
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["SavedAsyncSession"]
 
 
-class SavedAsyncSession(SessionView):
+class SavedAsyncSession(Drawn, SessionView):
     """A session file, read only, also while a run is writing it: each call shows its present state.
 
     Parameters

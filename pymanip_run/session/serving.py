@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pymanip_run import __version__, access
 from pymanip_run.errors import ConfigError, UsageError
+from pymanip_run.plotting.plot import shown_again
 from pymanip_run.records.plain import plain
 from pymanip_run.runtime.threads import Worker, call_in
 from pymanip_run.session.controlled import described_task
@@ -72,7 +73,6 @@ class ServerOptions:
     tls: tuple[Path, Path] | None = None
     #: Whether the run must not begin without it.
     strict: bool = False
-    plots: Sequence[Mapping[str, Any]] = ()
     tunable: Mapping[str, Tunable] = field(default_factory=dict)
     custom_routes: Sequence[Any] = ()
     #: Is told where it is; by default that is logged.
@@ -253,7 +253,7 @@ def watched(
         stop=Control(session).stop if options.control else None,
         set_parameter=Control(session).set_parameter if options.control else None,
         tunable=options.tunable,
-        plots=options.plots,
+        plots=[plot.as_shown() for plot in inside.plots],
         write_csv=lambda *args: write_series(reader or session, *args),
         copy_session=None if path is None else lambda target: _copy(path, target),
         custom_routes=options.custom_routes,
@@ -267,6 +267,7 @@ def saved(view: SessionView, path: Path) -> Watched:
         view=view,
         title=view.info().title or path.stem,
         version=__version__,
+        plots=[plot for one in view.figures() if (plot := shown_again(one)) is not None],
         write_csv=lambda *args: write_series(view, *args),
         copy_session=lambda target: _copy(path, target),
     )

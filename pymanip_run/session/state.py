@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pymanip_run.core.feed import Feed
     from pymanip_run.mail.letter import Figure
     from pymanip_run.mail.outbox import ListedMail
+    from pymanip_run.plotting.plot import Plot
     from pymanip_run.registry import Registration
     from pymanip_run.runtime.supervise import Supervisor
     from pymanip_run.session.live import AsyncSession
@@ -55,7 +56,9 @@ class LiveState(SessionState):
         self.listed_mails: Sequence[ListedMail] = ()
         #: The link to the dashboard, None without one.
         self.address: str | None = None
-        #: Returns the plots of the present run, for mails.
+        #: What the present run, or the last one, plots.
+        self.plots: Sequence[Plot] = ()
+        #: Returns these plots as pictures, for mails.
         self.figures: Callable[[], Sequence[Figure]] = tuple
         #: What became of the devices of the last run, in words.
         self.closed_devices: tuple[str, ...] = ()

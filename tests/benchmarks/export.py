@@ -15,11 +15,12 @@ TEXT = """\
 before. *pandas* has the same table in memory as a DataFrame (*xarray* as a Dataset), and only writes it:
 `to_csv`, `to_parquet`, `to_netcdf`; its memory has the table too. *long* is one variable of 10⁷ points. *from pymanip* is
 the conversion of a database of pymanip 0.4.4 (10⁶ values), compared when it is written; its time is multiplied by ten.
+*report* is the page of HTML about the ten variables.
 The memory is the largest of the whole process, with all imports."""
 ENTRIES, VARIABLES = 1_000_000, 10
 FORMATS = {"csv": ".csv", "jsonl": ".jsonl", "parquet": ".parquet", "netcdf": ".nc", "mat": ".mat", "npz": ".npz",
            "sqlite": ".sqlite", "zarr": ".zarr"}  # fmt: skip
-LONG, OLD = "long csv", "from pymanip"
+LONG, OLD, REPORT = "long csv", "from pymanip", "report"
 PEERS = ("pandas csv", "pandas long csv", "pandas parquet", "xarray netcdf")
 
 
@@ -32,6 +33,19 @@ def export(to, source):
     start = time.perf_counter()
     store = open_store(source)
     export_to(Job(SessionView(store, "data")), to, Path(f"out{FORMATS[to]}"))
+    store.close()
+    return time.perf_counter() - start
+
+
+def report(source):
+    from pymanip_run.core.view import SessionView
+    from pymanip_run.export.report.page import Report, write_report
+    from pymanip_run.storage.reading import open_store
+
+    start = time.perf_counter()
+    store = open_store(source)
+    with Path("report.html").open("wb") as file:
+        write_report(Report(SessionView(store, "data")), file)
     store.close()
     return time.perf_counter() - start
 
@@ -89,6 +103,11 @@ def fill_old(path, values):
             create table log (rowid integer not null primary key, timestamp double, name text, value double, unique (name, timestamp));
             create index ix_log_timestamp on log (timestamp);
             create index ix_log_name on log (name);
+            create table dataset_names (name text not null primary key);
+            create table dataset (rowid integer not null primary key, timestamp double, name text, data blob);
+            create table metadata (name text not null primary key, value text);
+            create table figure (fignum integer not null primary key, maxvalues integer, yscale text, ymin double, ymax double);
+            create table figure_variable (rowid integer not null primary key, fignum integer, varnum integer, name text);
             create table parameters (name text not null primary key, value double);
             insert into parameters values ('_database_version', 4.1), ('_session_creation_timestamp', 1.7e9);
         """)
@@ -104,13 +123,13 @@ def fill_old(path, values):
 def measure(options: Options) -> list[Table]:
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         prepare(Path(folder))
-        subjects = [*FORMATS, LONG, OLD, *PEERS]
+        subjects = [*FORMATS, LONG, OLD, REPORT, *PEERS]
         found = interleave(commands(__file__, subjects, options, folder), options.rounds)
     targets = [
         Target("CSV ≥ 3 × faster than pandas", "csv", 1 / 3, "pandas csv"),
         Target("CSV of one variable ≥ 3 × faster than pandas", LONG, 1 / 3, "pandas long csv"),
     ]  # fmt: skip
-    memory = [Target(f"{name} ≤ 200 MB", name, 200) for name in [*FORMATS, LONG, OLD]]
+    memory = [Target(f"{name} ≤ 200 MB", name, 200) for name in [*FORMATS, LONG, OLD, REPORT]]
     return [
         Table("exporting", "s", values=found["seconds"], targets=targets),
         Table("memory", "MB", values=found["memory"], targets=memory),
@@ -120,6 +139,8 @@ def measure(options: Options) -> list[Table]:
 def main(subject, folder):
     if subject == OLD:
         seconds = convert(folder / "old.db")
+    elif subject == REPORT:
+        seconds = report(folder / "data.h5")
     elif subject in PEERS:
         seconds = peer(subject, folder / ("long.h5" if "long" in subject else "data.h5"))
     elif subject == LONG:

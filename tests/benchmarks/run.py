@@ -22,7 +22,7 @@ from measuring import PROJECT, PYMANIP, QCODES, QUICK, Options, Verdict
 NAMES = [
     "add_entry", "ticker", "stalls", "add_dataset", "reading", "last_values", "opening", "size", "checkpoint",
     "startup", "interrupt", "iterations", "grid",
-    "dry_run", "alarms", "export",
+    "dry_run", "resume", "alarms", "displays", "export", "listing", "server", "dashboard",
 ]  # fmt: skip
 PAGE = PROJECT / "docs" / "explanations" / "performance.md"
 HEAD = """\

@@ -33,7 +33,7 @@ def make(path: Path, entries: int, variables: int) -> Path:
         batch = Batch()
         batch.row_set(names).data = bytearray(_rows(random, done, count, variables).tobytes())
         checkpoint._append(batch)
-        checkpoint._commit()
+        checkpoint._commit(checkpoint._prepared())
         done += count
     checkpoint.finish()
     return path

@@ -1,6 +1,7 @@
 """Python scripts in processes of their own, that say words and get signals."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -61,6 +62,18 @@ class Script:
         out, errors = self._process.communicate(timeout=60)
         self.lines += out.split("\n")
         return self._process.returncode, errors
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A real browser; what uses it is marked with ``needs_system("chromium")``."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as running:
+        chromium = running.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture

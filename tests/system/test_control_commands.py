@@ -236,6 +236,24 @@ def test_a_script_can_be_asked_and_stopped_as_well(script, tmp_path, wait_until)
     assert running.end()[0] == 0
 
 
+def test_stop_force_ends_a_call_that_holds_the_loop(script, tmp_path, healed):
+    running = script("""
+        async def blocked(sesn):
+            sesn.add_entry(T=1)
+            say("blocking")
+            time.sleep(1000)
+        with AsyncSession("a", verbose=False) as sesn:
+            asyncio.run(sesn.monitor(blocked, server_port=None))
+    """)
+    running.wait_for("blocking")
+    done = run("stop", "a", "--force", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert running.end()[0] == -signal.SIGINT  # KeyboardInterrupt, as after a second Ctrl-C
+    (stored,) = healed().runs()
+    reason = "pymanip-run stop, cancelled by pymanip-run stop --force"
+    assert (stored.exit_code, stored.exit_reason) == (130, reason)
+
+
 def test_the_loop_that_is_blocked_by_a_driver_can_still_be_asked(script, tmp_path):
     running = script("""
         async def blocked(sesn):

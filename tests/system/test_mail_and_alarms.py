@@ -172,6 +172,21 @@ def test_a_recorded_session_is_replayed(tmp_path):
     assert "Traceback" not in missing.stderr
 
 
+def test_the_report_goes_with_the_last_mail(start, tmp_path):
+    mailbox = Mailbox()
+    with smtp_server(mailbox) as port:
+        process = start(port, "heat", "--set", "email.attach_report=true")
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 5, errors
+    (page,) = mailbox.mails[-1].iter_attachments()
+    text = page.get_payload(decode=True).decode()
+    assert page.get_filename() == "convection.html"
+    assert "stopped after 0:00:0" in text
+    assert "T above 60 degC (70)" in text
+    assert "<svg" in text
+    assert list(mailbox.mails[0].iter_attachments()) == []
+
+
 PUBLISHED = """
 class SomeDevice:
     async def __aenter__(self):
@@ -190,6 +205,7 @@ async def monitoring_task(sesn):
 async def main(sesn):
     async with SomeDevice() as sesn.some_device:
         await sesn.monitor(monitoring_task,
+                           sesn.plot(["some_value", "other_value", "third_value"]),
                            sesn.send_email(from_addr="a@b.org", to_addrs="c@d.org", delay_hours=0.0002),
                            server_port=None)
 
@@ -198,7 +214,8 @@ with AsyncSession("convection") as sesn:
 """
 
 
-def test_the_published_example_reports_by_mail(script, tmp_path, monkeypatch):
+def test_the_published_example_reports_by_mail_with_its_plot(script, tmp_path, monkeypatch):
+    monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     (tmp_path / "pymanip-run").mkdir()
     mailbox = Mailbox()
@@ -208,7 +225,7 @@ def test_the_published_example_reports_by_mail(script, tmp_path, monkeypatch):
         )
         running = script(PUBLISHED)
         running.wait_for("measured")
-        mailbox.wait_for(2)
+        mailbox.wait_for(2, seconds=60)
         running.send(signal.SIGINT)
         code, errors = running.end()
     assert code == 0, errors
@@ -216,4 +233,8 @@ def test_the_published_example_reports_by_mail(script, tmp_path, monkeypatch):
     assert mailbox.subjects[0].startswith("convection: report ")
     text = mailbox.mails[1].get_body(("plain",)).get_content()
     assert "some_value   20.5" in text.replace("\r", ""), text
-    assert mailbox.mails[0].get_body(("html",)) is not None
+    assert "Plots, shown with the HTML of this mail: some_value, other_value, third_value" in text
+    assert 'src="cid:figure-0"' in mailbox.mails[1].get_body(("html",)).get_content()
+    (picture,) = [p for p in mailbox.mails[1].walk() if p.get_content_type() == "image/png"]
+    assert picture["Content-ID"] == "<figure-0>"
+    assert picture.get_content().startswith(b"\x89PNG")

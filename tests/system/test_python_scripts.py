@@ -1,6 +1,8 @@
 """Experiments written as Python scripts, as their users write and end them."""
 
+import os
 import signal
+import time
 
 import pytest
 
@@ -191,3 +193,68 @@ def test_a_killed_run_is_not_running(script, monkeypatch, tmp_path):
     process.end()
     (run,) = registered_runs()
     assert (run.stop, run.is_running) == (None, False)
+
+
+FORKS = """
+    import multiprocessing
+
+    def work():
+        say("child")
+        try:
+            time.sleep(60)
+        except KeyboardInterrupt:
+            say("interrupted")
+            sys.exit(7)
+        say("worked")
+
+    async def measure(sesn):
+        child = multiprocessing.get_context("fork").Process(target=work)
+        child.start()
+        {then}
+        await asyncio.to_thread(child.join, 20)
+        say("ended", child.exitcode)
+        child.kill()
+        sesn.ask_exit()
+
+    with AsyncSession() as sesn:
+        sesn.run(measure, server_port=None)
+    say("stopped", sesn.running)
+"""
+
+
+def test_a_forked_child_of_a_run_can_be_terminated(script):
+    process = script(FORKS.format(then="await asyncio.sleep(0.1); child.terminate()"))
+    assert process.wait_for("ended") == "ended -15"
+    assert process.end() == (0, "")
+
+
+def test_a_first_ctrl_c_leaves_a_forked_child_to_the_present_step_and_a_second_does_not(script):
+    process = script(FORKS.format(then='say("pid", child.pid)'))
+    pid = int(process.wait_for("pid").split()[1])
+    process.wait_for("child")
+    os.kill(pid, signal.SIGHUP)
+    os.kill(pid, signal.SIGINT)
+    time.sleep(0.2)  # it must not end
+    os.kill(pid, signal.SIGINT)
+    assert process.wait_for("interrupted")
+    assert process.wait_for("ended") == "ended 7"
+    assert process.end() == (0, "")
+
+
+def test_a_script_whose_terminal_is_closed_goes_on_and_says_so_once(script):
+    process = script("""
+        async def measure(sesn):
+            say("ready")
+            await sesn.sleep(1000)
+
+        with AsyncSession() as sesn:
+            sesn.run(measure, server_port=None)
+        """)
+    process.wait_for("ready")
+    process.send(signal.SIGHUP)
+    assert process.next_error() == "the terminal was closed (SIGHUP); the run goes on\n"
+    process.send(signal.SIGHUP)
+    process.send(signal.SIGINT)
+    code, errors = process.end()
+    assert code == 0
+    assert "SIGHUP" not in errors

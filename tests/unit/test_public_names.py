@@ -55,11 +55,6 @@ def test_importing_the_errors_imports_no_library():
     assert "h5py" not in loaded
 
 
-def test_a_name_that_comes_later_says_so():
-    with pytest.raises(ImportError, match=r"Sessions .* not available in this version"):
-        from pymanip_run import Sessions  # noqa: F401
-
-
 def test_a_wrong_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="AsyncSesion"):
         pymanip_run.AsyncSesion  # noqa: B018

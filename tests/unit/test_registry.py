@@ -11,7 +11,13 @@ import pytest
 
 from pymanip_run import registry
 from pymanip_run.core.context import boot_id, process_start
-from pymanip_run.registry import RegisteredRun, Registration, registered_runs, state_folder
+from pymanip_run.registry import (
+    RegisteredRun,
+    Registration,
+    registered_runs,
+    state_folder,
+    writer_of,
+)
 
 
 @pytest.fixture
@@ -175,3 +181,16 @@ def test_a_run_whose_instruments_may_not_be_safe_is_kept_longer(run, dead_pid, m
         Registration(replace(lost, start=float(start)))
     assert len(registered_runs()) == 7
     assert min(r.start for r in registered_runs()) == 3.0
+
+
+def test_the_run_that_writes_a_session_is_known_by_it_and_by_the_sessions_lock(run, tmp_path):
+    session = tmp_path / "é 1.h5"
+    Registration(replace(run, session=str(tmp_path / "other.h5")))
+    Registration(replace(run, session=str(session), stop=2.0))
+    lock = tmp_path / "é 1.h5.lock"
+    lock.touch()
+    assert writer_of(session) is None
+    going = Registration(replace(run, session=str(session))).run
+    assert writer_of(session) == going
+    lock.unlink()
+    assert writer_of(session) is None

@@ -5,7 +5,7 @@ import re
 from helpers_livetable import StillRun
 
 from pymanip_run.livetable import Ending, end_of_run
-from pymanip_run.livetable.lines import item_json, status_line
+from pymanip_run.livetable.lines import item_json, status_line, sweep_json
 from pymanip_run.livetable.model import Model
 from pymanip_run.livetable.state import SweepProgress
 from pymanip_run.records import Description, Entry, Event, VariableInfo
@@ -17,11 +17,15 @@ def test_a_line_has_time_values_stale_ones_and_sweeps():
     model.describe({"flow": VariableInfo("flow", Description(period=10.0))})
     model.absorb([Entry(round((run.time - 247) * 1e9), ("flow",), (1.0,))])
     model.absorb([Entry(round(run.time * 1e9), ("T_bottom", "power"), (41.273, 12.02))])
-    run.sweep_list = [SweepProgress("voltage_scan", 7, 11), SweepProgress("adaptive", 3, None)]
+    run.sweep_list = [
+        SweepProgress("voltage_scan", 7, 11, 130.0),
+        SweepProgress("adaptive", 3, None),
+    ]
     line = status_line(model, run)
     assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4} ", line)
     assert line.split()[1:] == [
         "flow=stale(247s)", "T_bottom=41.273", "power=12.020", "voltage_scan=7/11", "adaptive=3",
+        "voltage_scan.left=0:02:10",
     ]  # fmt: skip
 
 
@@ -42,6 +46,14 @@ def test_json_lines_are_standard_json_also_for_what_is_not_finite():
         "values": {"a": 1.5, "b": None, "c": None, "d": None},
         "nonfinite": {"b": "nan", "c": "inf", "d": "-inf"},
     }
+
+
+def test_the_progress_of_a_sweep_is_an_object_of_its_own():
+    assert json.loads(sweep_json(5.0, SweepProgress("scan", 7, 11, 130.0, 2))) == {
+        "type": "sweep", "time": 5.0, "name": "scan", "done": 7, "total": 11, "failed": 2, "left": 130.0,
+    }  # fmt: skip
+    unknown = json.loads(sweep_json(5.0, SweepProgress("adaptive", 3, None, math.inf)))
+    assert (unknown["total"], unknown["left"]) == (None, None)
 
 
 def test_an_event_is_one_line_whatever_its_text():

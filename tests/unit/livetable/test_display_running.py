@@ -16,7 +16,7 @@ import pytest
 from helpers_livetable import Session, StillRun
 
 from pymanip_run.clock import SYSTEM
-from pymanip_run.livetable import Display, Options, choose_mode
+from pymanip_run.livetable import Display, Options, SweepProgress, choose_mode
 
 REDRAW = re.compile(rb"\x1b\[\?2026h")
 
@@ -202,12 +202,12 @@ def all_of(descriptor):
         return file.read().splitlines()
 
 
-def pipe_display(session, mode, monkeypatch, **options):
+def pipe_display(session, mode, monkeypatch, run=None, **options):
     reader, writer = os.pipe()
     stream = os.fdopen(writer, "w", encoding="utf-8")
     monkeypatch.setattr(sys, "stdout", stream)
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    run = StillRun(elapsed=0, started=SYSTEM.time())
+    run = run or StillRun(elapsed=0, started=SYSTEM.time())
     return reader, stream, Display(session.view, session.feed, run, Options(mode, **options))
 
 
@@ -227,6 +227,21 @@ def test_json_brings_every_entry_every_event_and_a_summary(session, monkeypatch)
     assert [i["values"]["T"] for i in items if i["type"] == "entry"] == list(range(5000))
     assert [i["text"] for i in items if i["type"] == "event"] == ["done"]
     assert items[-1] == {"type": "summary", "exit_code": 0}
+
+
+def test_json_tells_of_each_sweep_when_it_has_come_further(session, monkeypatch):
+    run = StillRun(sweep_list=[SweepProgress("scan", 0, 3), SweepProgress("other", 1, None)])
+    reader, stream, display = pipe_display(session, "json", monkeypatch, run)
+    display.start()
+    told = os.read(reader, 1000).splitlines()
+    while len(told) < 2:
+        told += os.read(reader, 1000).splitlines()
+    run.sweep_list = [SweepProgress("scan", 3, 3), SweepProgress("other", 1, None)]
+    display.close("finished", {})
+    stream.close()
+    told += all_of(reader)
+    found = [(i["name"], i["done"]) for i in map(json.loads, told) if i["type"] == "sweep"]
+    assert found == [("scan", 0), ("other", 1), ("scan", 3)]
 
 
 def test_lines_come_with_the_first_value_and_with_the_last(session, monkeypatch):

@@ -73,7 +73,11 @@ def test_points_that_were_passed_over_are_told():
     run = StillRun()
     run.sweep_list = [SweepProgress("scan", 7, 9, 130.0, 2)]
     assert any("7 of 9 points, 2 failed · 0:02:10 left" in line for line in shown(run))
-    assert status_line(Model(run.started), run).split()[1:] == ["scan=7/9", "scan.failed=2"]
+    assert status_line(Model(run.started), run).split()[1:] == [
+        "scan=7/9",
+        "scan.left=0:02:10",
+        "scan.failed=2",
+    ]
 
 
 def test_the_farewell_counts_them():

@@ -3,6 +3,7 @@ from typing import NamedTuple
 
 import pytest
 
+from pymanip_run.errors import UsageError
 from pymanip_run.mail.compose import compose, subject_of
 from pymanip_run.mail.facts import Occasion, Sources, SweepLine
 from pymanip_run.mail.letter import Figure
@@ -130,11 +131,26 @@ def test_figures_are_shown_and_too_large_ones_left_out(session):
     letter = compose([REPORT], sources(session, figures=lambda: figures), 0.0)
     assert [figure.title for figure in letter.figures] == ["T <over> time"]
     assert 'src="cid:figure-0" alt="T &lt;over&gt; time"' in letter.html
+    assert "Plots, shown with the HTML of this mail: T <over> time\n" in letter.text
+    for said in (letter.text, letter.html):
+        assert "Without 1 more plots, which would be too large" in said
 
 
 def test_figures_that_cannot_be_drawn_do_not_keep_the_mail(session, caplog):
     def fail():
         raise RuntimeError("no matplotlib")
 
-    assert compose([REPORT], sources(session, figures=fail), 0.0).figures == []
+    letter = compose([REPORT], sources(session, figures=fail), 0.0)
+    assert letter.figures == []
     assert "no matplotlib" in caplog.text
+    assert "Without its plots, which could not be drawn" in letter.text
+
+
+def test_a_mail_says_what_its_plots_need(session, caplog):
+    def fail():
+        raise UsageError("matplotlib is not installed: pip install <it>")
+
+    letter = compose([REPORT], sources(session, figures=fail), 0.0)
+    assert "Without its plots: matplotlib is not installed: pip install <it>\n" in letter.text
+    assert "pip install &lt;it&gt;" in letter.html
+    assert caplog.text == ""

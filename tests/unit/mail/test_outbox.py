@@ -195,3 +195,25 @@ def test_what_cannot_be_read_does_not_keep_the_mail(desk, caplog):
     assert mail["Subject"] == "c: T above 60 (61)"
     assert "T above 60 (61)" in mail.get_body(("plain",)).get_content()
     assert "no states" in caplog.text
+
+
+def test_drawing_takes_its_part_of_the_time_for_a_mail(desk):
+    lasted = []
+
+    def note_how_long(connection, over):
+        began = SYSTEM.monotonic()
+        while connection.recv(100):
+            pass
+        lasted.append(SYSTEM.monotonic() - began)
+
+    def slow():
+        SYSTEM.pause(3)
+        return ()
+
+    with bad_server(note_how_long) as port:
+        one = desk(port, deadline=4.0)
+        one.outbox._sources = replace(one.outbox._sources, figures=slow)
+        one.outbox.post(occasion())
+        assert one.told.wait(20)
+        one.outbox.close()
+    assert lasted[0] < 3, "what is left of 4 s"
