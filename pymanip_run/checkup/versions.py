@@ -19,7 +19,7 @@ MIN_PYTHON = (3, 11)
 #: Distribution, module, and the least version that is tried; kept true by a test against pyproject.toml.
 REQUIRED = {
     "numpy": ("numpy", "1.26"),
-    "h5py": ("h5py", "3.11"),
+    "h5py": ("h5py", "3.16"),
     "pydantic": ("pydantic", "2.7"),
     "pyyaml": ("yaml", "6.0.1"),
     "typer": ("typer", "0.15"),
@@ -29,7 +29,7 @@ REQUIRED = {
 #: What each extra brings, and what it is for.
 EXTRAS = {
     "plot": (("matplotlib",), "figures"),
-    "analysis": (("pandas", "xarray", "h5netcdf"), "DataFrames and Datasets"),
+    "analysis": (("dask", "pandas", "xarray", "h5netcdf"), "DataFrames and Datasets"),
     "parquet": (("pyarrow",), "export to Parquet"),
     "matlab": (("scipy",), "export to MATLAB"),
     "zarr": (("zarr",), "export to Zarr"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pymanip_run.core.recorder import Recorder
 from pymanip_run.core.view import SessionState
 from pymanip_run.devices import DeviceCalls
-from pymanip_run.errors import UsageError
+from pymanip_run.errors import StorageError, UsageError
 from pymanip_run.runtime.stop import StopSignal
 from pymanip_run.runtime.threads import Worker
 from pymanip_run.storage.store import FileStore
@@ -104,6 +104,12 @@ def open_for_writing(
         recorder = Recorder(store, feed)
         if store.report:
             recorder.event("recovery", "storage", f"the last run ended uncleanly: {store.report}")
+    except OSError as error:
+        store.close()
+        if isinstance(error, StorageError):
+            raise
+        # Reading what is continued: too many open files, for example.
+        raise StorageError(f"{path} cannot be read: {error.strerror}") from error
     except BaseException:
         store.close()
         raise

@@ -213,7 +213,7 @@ def test_the_checkpointer_tells_of_a_sync_that_failed_and_recording_goes_on_else
 
 
 @pytest.mark.needs_system("prlimit")
-@pytest.mark.parametrize("limit", [9, 12, 16, 24])
+@pytest.mark.parametrize("limit", [8, 9, 10, 11, 12, 13, 16, 24])
 def test_with_few_descriptors_a_session_is_refused_or_works(tmp_path, limit):
     path = tmp_path / "s.h5"
     told, _ = run(path, "prlimit", f"--nofile={limit}", count=100)

@@ -4,19 +4,23 @@ import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from documents import PROJECT, blocks
 
-IGNORED = shutil.ignore_patterns(
-    ".*", "__pycache__", "*.h5*", "*.log", "*.egg-info", "_build", "build", "dist"
-)
+IGNORED = shutil.ignore_patterns(".*", "__pycache__", "*.h5*", "*.log", "*.egg-info", "_build")
+BUILT = {"build", "dist"}  # at the top only: the package has a room of that name
+
+
+def ignored(folder, names):
+    return IGNORED(folder, names) | (BUILT if Path(folder) == PROJECT else set())
 
 
 @pytest.fixture
 def clone(tmp_path):
     """A copy of the project without anything that git does not keep."""
-    return shutil.copytree(PROJECT, tmp_path / "clone", ignore=IGNORED)
+    return shutil.copytree(PROJECT, tmp_path / "clone", ignore=ignored)
 
 
 @pytest.mark.timeout(600)

@@ -1,6 +1,7 @@
 """What git and the builder of the package ignore is no part of it."""
 
 import subprocess
+import sys
 
 import pytest
 from source import PROJECT
@@ -18,7 +19,7 @@ def test_no_code_of_the_project_is_ignored():
 
 def test_ruff_reads_every_module_of_the_package():
     shown = subprocess.run(
-        ["ruff", "check", "--no-cache", "--show-files", "pymanip_run"],
+        [sys.executable, "-m", "ruff", "check", "--no-cache", "--show-files", "pymanip_run"],
         cwd=PROJECT, capture_output=True, text=True, check=True,
     ).stdout.splitlines()  # fmt: skip
     assert set(shown) >= {str(path) for path in (PROJECT / "pymanip_run").rglob("*.py")}

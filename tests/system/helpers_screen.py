@@ -4,6 +4,7 @@ import ctypes
 import os
 import struct
 import subprocess
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,6 +36,17 @@ class Screen:
         """Return whether a colour, ``#rrggbb``, is on the screen."""
         wanted = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
         return bool((self.pixels() == wanted).all(-1).any())
+
+    def wait_for_colour(self, colour):
+        """Wait until a colour is on the screen.
+
+        Longer than for other things: a window has a lower priority than whatever runs beside the test,
+        and to look at all pixels without a pause would take from it what is left.
+        """
+        deadline = time.monotonic() + 60
+        while not self.has_colour(colour):
+            assert time.monotonic() < deadline, f"{colour} is not on the screen within 60 s"
+            time.sleep(0.2)
 
     def click_crosses(self):
         """Ask all windows to close, as a window manager does (ICCCM 4.2.8.1)."""

@@ -58,10 +58,10 @@ def assert_ordered_and_on_the_grid(saved):
     """Stamps increase, and by the clock that never steps there are neither gaps nor bursts."""
     stamps, monotonic = saved["monotonic"]
     assert (stamps[1:] > stamps[:-1]).all()
+    # A late tick and the next one in time may come close together; three on a grid never do.
+    assert (monotonic[2:] - monotonic[:-2] > PERIOD).all(), "a burst"
     steps = monotonic[1:] - monotonic[:-1]
-    ticks = (steps / PERIOD).round()
-    assert (ticks >= 1).all(), "a burst"
-    assert ticks.mean() < 1.5, "misses"
+    assert steps.mean() < 1.5 * PERIOD, "misses"
 
 
 @pytest.mark.needs_system("faketime")

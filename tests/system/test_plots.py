@@ -76,7 +76,7 @@ def test_a_window_shows_what_is_measured_and_goes_with_the_run(script, screen, w
     running = script(WINDOWS)
     running.wait_for("begun")
     assert not screen.has_colour(COLOUR)
-    wait_until(lambda: screen.has_colour(COLOUR), "the line on the screen")
+    screen.wait_for_colour(COLOUR)
     (child,) = painters(running.pid)
     # A Ctrl-C in the terminal goes to all processes of its group: the window is in another.
     assert os.getpgid(child) != os.getpgid(running.pid)
@@ -93,7 +93,7 @@ def test_a_window_may_be_closed_while_the_run_goes_on(script, screen, wait_until
     pytest.importorskip("tkinter")
     running = script(WINDOWS)
     running.wait_for("begun")
-    wait_until(lambda: screen.has_colour(COLOUR), "the line on the screen")
+    screen.wait_for_colour(COLOUR)
     screen.click_crosses()
     assert running.wait_for("event") == "event window closed: T"
     wait_until(lambda: not painters(running.pid), "its process ends")
@@ -111,7 +111,7 @@ def test_a_window_that_is_frozen_holds_nobody_up_and_its_death_is_an_event(
     pytest.importorskip("tkinter")
     running = script(WINDOWS)
     running.wait_for("begun")
-    wait_until(lambda: screen.has_colour(COLOUR), "the line on the screen")
+    screen.wait_for_colour(COLOUR)
     (child,) = painters(running.pid)
     session = SavedAsyncSession(tmp_path / "a", verbose=False)
     os.kill(child, signal.SIGSTOP)
@@ -134,11 +134,11 @@ def test_a_window_that_is_frozen_holds_nobody_up_and_its_death_is_an_event(
 
 
 @pytest.mark.needs_system("Xvfb")
-def test_a_run_ends_at_once_though_its_window_is_frozen(script, screen, wait_until):
+def test_a_run_ends_at_once_though_its_window_is_frozen(script, screen):
     pytest.importorskip("tkinter")
     running = script(WINDOWS)
     running.wait_for("begun")
-    wait_until(lambda: screen.has_colour(COLOUR), "the line on the screen")
+    screen.wait_for_colour(COLOUR)
     (child,) = painters(running.pid)
     os.kill(child, signal.SIGSTOP)
     began = time.monotonic()
@@ -154,7 +154,7 @@ def test_a_window_goes_with_a_run_that_is_killed(script, screen, wait_until):
     pytest.importorskip("tkinter")
     running = script(WINDOWS)
     running.wait_for("begun")
-    wait_until(lambda: screen.has_colour(COLOUR), "the line on the screen")
+    screen.wait_for_colour(COLOUR)
     (child,) = painters(running.pid)
     running.send(signal.SIGKILL)
     running.end()
@@ -188,7 +188,7 @@ with AsyncSession(verbose=False) as sesn:
 def test_figures_of_a_script_are_alive_until_they_are_closed(script, screen, wait_until):
     pytest.importorskip("tkinter")
     running = script(CUSTOM)
-    wait_until(lambda: screen.has_colour("#d55e00"), "what the script has drawn")
+    screen.wait_for_colour("#d55e00")
     screen.click_crosses()
     running.wait_for("event")
     code, errors = running.end()

@@ -67,9 +67,11 @@ def new_names(file: MappingNode, overridden: MappingNode) -> list[Problem]:
     for section, word in (("parameters", "parameter"), ("variables", "variable")):
         before, after = (_keys(root, section) for root in (file, overridden))
         for name, mark in after.items():
+            if name in before:
+                continue
             near = did_you_mean(name, before)
             # Any task may log a variable that nobody has declared.
-            if name not in before and (near or section == "parameters"):
+            if near or section == "parameters":
                 text = f"a new {word}; the file does not declare {name!r}{near}"
                 found.append(Problem(mark, dotted([section, name]), text))
     return found

@@ -104,7 +104,7 @@ def test_the_packages_are_those_of_the_project():
     assert asked == set(project["dependencies"])
     optional = project["optional-dependencies"]
     for extra, (names, _) in versions.EXTRAS.items():
-        assert {re.split(r"[>=<]", one)[0] for one in optional[extra]} == set(names)
+        assert {re.split(r"[\[>=<]", one)[0] for one in optional[extra]} == set(names)
     assert optional["all"] == [f"pymanip-run[{','.join(versions.EXTRAS)}]"]
     assert project["requires-python"] == ">=" + ".".join(map(str, versions.MIN_PYTHON))
 

@@ -3,7 +3,7 @@
 A call that was interrupted is there wholly or not at all; all others are there, once and in order; nothing
 counts as lost or damaged; and what a later sync promises is on disk. A part of the places by default, all of them by::
 
-    PYMANIP_RUN_TEST_INTERRUPTS=all pytest tests/crash/test_interrupts.py
+    PYMANIP_RUN_TEST_INTERRUPTS=all pytest tests/crash/test_interrupted_calls.py
 """
 
 import dis
