@@ -10,6 +10,7 @@ functions that it found when it was imported. What a session measures goes by th
 from __future__ import annotations
 
 import functools
+import math
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -35,6 +36,9 @@ __all__ = [
 MIN_STEP_NS = 1_000  # two stamps of a session differ by at least 1 µs
 JUMP_NS = 5_000_000  # smaller differences are reading noise …
 SLEW_DIVISOR = 1_000  # … and slower drifts than 1 ms/s are NTP slewing (500 ppm at most)
+# Unix seconds of the years 1 to 9999, a day from their ends for all zones.
+CALENDAR = (-62_135_510_400.0, 253_402_214_400.0)
+FARTHEST = 1e290  # seconds; of more, microseconds may be too many for float64
 
 
 class Clock(Protocol):
@@ -316,14 +320,21 @@ def as_seconds(ns: int) -> float:
 
 def as_ns(timestamp: float) -> int:
     """Return the stamp, in nanoseconds, that a session shows as `timestamp` in seconds."""
+    if abs(timestamp) > FARTHEST and math.isfinite(timestamp):
+        timestamp = math.copysign(FARTHEST, timestamp)
     return round(timestamp * 1e6) * MIN_STEP_NS
 
 
 def iso_utc(timestamp: float) -> str:
     """Return Unix seconds as ISO 8601 in UTC: ``2026-11-22T14:02:17.123456+00:00``."""
-    return datetime.fromtimestamp(timestamp, UTC).isoformat()
+    return _in_calendar(timestamp).isoformat()
 
 
 def iso_local(timestamp: float, timespec: str = "seconds") -> str:
     """Return Unix seconds as ISO 8601 in local time: ``2026-11-22T15:02:17+01:00``."""
-    return datetime.fromtimestamp(timestamp, UTC).astimezone().isoformat(timespec=timespec)
+    return _in_calendar(timestamp).astimezone().isoformat(timespec=timespec)
+
+
+def _in_calendar(timestamp: float) -> datetime:
+    """Return a time; in place of one that no calendar has, which files of others may hold, the nearest."""
+    return datetime.fromtimestamp(min(max(timestamp, CALENDAR[0]), CALENDAR[1]), UTC)

@@ -18,6 +18,8 @@ from pymanip_run.errors import UsageError
 __all__ = ["report"]
 
 SUFFIX = ".html"
+#: Another session must not be replaced by mistake.
+SESSIONS = (".h5", ".hdf5", ".db")
 
 
 def report(
@@ -77,6 +79,8 @@ def _target(path: Path, output: str | None) -> Path | None:
         raise UsageError(
             f"there is no folder {target.parent}; make it first:\n  mkdir -p {target.parent}"
         )
+    if target.suffix in SESSIONS and not (target.exists() and target.samefile(path)):
+        raise UsageError(f"{target} is no name for a page; choose another: -o {path.stem}{SUFFIX}")
     if target.exists() and target.samefile(path):
         raise UsageError(f"{target} is the session itself; choose another: -o {path.stem}{SUFFIX}")
     return target

@@ -110,7 +110,7 @@ def course_of(store: ReadableStore, runs: Sequence[Run], index: int) -> Course |
     index
         The number of one of them.
     """
-    stories = {run.index: story for run in runs if (story := _story(run))}
+    stories = _stories(runs, index)
     if index not in stories:
         return None
     run = next(run for run in runs if run.index == index)
@@ -153,6 +153,23 @@ def _story(run: Run) -> dict[str, Any] | None:
         return story if isinstance(story.get("file", {}), dict) else None
     except (ValueError, TypeError, LookupError, AttributeError, OSError, RecursionError):
         return None
+
+
+def _stories(runs: Sequence[Run], index: int) -> dict[int, dict[str, Any]]:
+    """Return what a run says of its sweeps, and those that it went on after: there may be many others."""
+    by_index = {run.index: run for run in runs}
+    stories: dict[int, dict[str, Any]] = {}
+    left = [index]
+    while left:
+        run = by_index.pop(left.pop(), None)
+        if run is not None and (story := _story(run)):
+            stories[run.index] = story
+            left += [
+                sweep["resumes"]
+                for sweep in story["sweeps"].values()
+                if sweep.get("resumes") is not None
+            ]
+    return stories
 
 
 def _is_count(value: Any) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from pymanip_run.core.plainly import shown
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -13,6 +15,8 @@ __all__ = ["changed", "differences", "in_words"]
 _MISSING: Final = object()
 _LONGEST = 60
 _FEW = 5
+#: How values of sweeps are kept that JSON does not have; see `plainly`.
+_TAGS: Final = {"tuple", "scalar", "array", "complex", "bytes"}
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -69,7 +73,15 @@ def _new(before: Any, now: Any) -> str:
 
 def in_words(value: Any) -> str:
     """Return a value in at most 60 characters: of a list of more than 5 their number, the first and the last."""
-    text = json.dumps(value, ensure_ascii=False)
+    text = _text(value)
     if isinstance(value, list) and len(value) > _FEW:
         return f"{len(value)} values from {in_words(value[0])} to {in_words(value[-1])}"
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_text, value))}]"
+    if isinstance(value, dict) and len(value) == 1 and value.keys() <= _TAGS:
+        return shown(json.dumps(value))
+    return json.dumps(value, ensure_ascii=False)

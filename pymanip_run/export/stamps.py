@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pymanip_run.clock import CALENDAR
 from pymanip_run.export.numbers import as_digits, as_text
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ QUARTER = 900
 
 
 def texts(times: FloatArray, zone: tzinfo) -> list[str]:
-    """Return times as ISO 8601 with microseconds and the offset of a zone."""
-    microseconds = as_microseconds(times)
+    """Return times as ISO 8601 with microseconds and the offset of a zone, within the years 1 to 9999."""
+    microseconds = as_microseconds(np.clip(times, *CALENDAR))
     quarters, inverse = np.unique(microseconds // (QUARTER * 10**6), return_inverse=True)
     starts = [datetime.fromtimestamp(int(q) * QUARTER, UTC).astimezone(zone) for q in quarters]
     offsets = [start.utcoffset() for start in starts]

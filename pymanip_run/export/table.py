@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pymanip_run.core.view import SessionView
-    from pymanip_run.records import FloatArray
+    from pymanip_run.records import FloatArray, Series
 
 __all__ = ["Block", "Column", "blocks", "columns_of", "filled", "in_full"]
 
@@ -24,6 +24,8 @@ BLOCK_VALUES = 500_000
 BLOCK_ROWS = 2_000
 #: How much longer one window may be than the one before.
 GROWTH = 2.0
+#: Of a block's values, a variable may always have one in so many.
+SHARE = 8
 
 
 class Column(NamedTuple):
@@ -138,15 +140,32 @@ def blocks(
     wanted = max(BLOCK_VALUES, BLOCK_ROWS * len(columns))
     length = _first_length(columns, wanted)
     series = [view.logged_variable(c.name) for c in columns]
+    most = max(int(GROWTH * wanted) // len(columns), BLOCK_VALUES // SHARE, 1)
     low = begin
     while low < end:
         high = min(end, max(low + length, math.nextafter(low, math.inf)))
-        parts = [(s.timestamps, s.values) for s in (one.between(low, high) for one in series)]
+        high, parts = _read(series, low, high, most)
         count = sum(len(t) for t, _ in parts)
         if count:
             yield Block(*_merged(parts), done=(high - begin) / (end - begin))
         length = (high - low) * min(GROWTH, wanted / count if count else GROWTH)
         low = high
+
+
+def _read(
+    series: Sequence[Series], low: float, high: float, most: int
+) -> tuple[float, list[tuple[FloatArray, FloatArray]]]:
+    """Return what a window holds, and its end: it is shorter where a variable has more than `most` values in it."""
+    parts = []
+    for one in series:
+        times, values = one.between(low, high).head(most)
+        if len(times) == most:
+            high = max(float(times[-1]), math.nextafter(low, math.inf))
+            if times[-1] == low:  # perhaps not all of a time that a variable has again and again
+                times, values = one.between(low, high)
+        parts.append((times, values))
+    ends = [int(np.searchsorted(times, high)) for times, _ in parts]
+    return high, [(t[:end], v[:end]) for (t, v), end in zip(parts, ends, strict=True)]
 
 
 def _first_length(columns: Sequence[VariableInfo], wanted: int) -> float:

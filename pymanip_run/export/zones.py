@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import TYPE_CHECKING
 
@@ -85,10 +87,9 @@ def moment(text: str, view: SessionView) -> float:
         If it is none.
     """
     word = text.strip()
-    try:
-        return float(word)
-    except ValueError:
-        pass
+    with suppress(ValueError):
+        if not math.isnan(number := float(word)):
+            return number
     name, sign, duration = _relative(word)
     if name == "start":
         return _begin(view) + sign * parse_duration(duration or "0")

@@ -153,6 +153,7 @@ class SmtpOutbox(Outbox):
         self._pacing = Pacing(min_interval)
         self._changed = threading.Condition()
         self._waiting: list[_Waiting] = []
+        self._on_its_way: list[Occasion] = []
         self._not_before = 0.0
         self._last: Occasion | None = None
         self._is_last = False
@@ -214,7 +215,8 @@ class SmtpOutbox(Outbox):
         logger.warning("sending the last mail, for at most %s; Ctrl-C skips it", limit)
 
     def _urgent(self) -> bool:
-        return any(w.occasion.kind in ("alarm", "error") for w in self._waiting)
+        left = [*self._on_its_way, *(w.occasion for w in self._waiting)]
+        return any(occasion.kind in ("alarm", "error") for occasion in left)
 
     def _start(self) -> None:
         if self._thread is None:
@@ -225,11 +227,13 @@ class SmtpOutbox(Outbox):
 
     def _work(self) -> None:
         while (occasions := self._next()) is not None:
-            is_last = self._is_last
+            # A mail that was on its way when the end came is not the last one.
+            is_last = not self._on_its_way
             try:
                 self._send(occasions, is_last)
             except Exception:
                 logger.exception("a mail could not be made")
+            self._on_its_way = []
             if is_last:
                 break
         with suppress(Exception):
@@ -245,7 +249,8 @@ class SmtpOutbox(Outbox):
                 due = [w for w in self._waiting if max(w.due, self._not_before) <= now]
                 if due:
                     self._waiting = [w for w in self._waiting if w not in due]
-                    return _sorted(due)
+                    self._on_its_way = _sorted(due)
+                    return self._on_its_way
                 times = [max(w.due, self._not_before) - now for w in self._waiting]
                 self._changed.wait(min(times, default=None))
             return None

@@ -11,6 +11,10 @@ from pymanip_run.records.kinds import Event, Run
 __all__ = ["Events", "Runs"]
 
 
+#: Of events, the last ones; a page with a hundred thousand of them would not move.
+MOST_ROWS = 200
+
+
 class Runs(list[Run]):
     """Runs, the earliest first; a notebook shows them as a table."""
 
@@ -26,8 +30,10 @@ class Events(list[Event]):
     """Events in time order; a notebook shows them as a table."""
 
     def _repr_html_(self) -> str:
-        rows = [(_time(event.time), event.kind, event.source, event.text) for event in self]
-        return wide_table(("time", "event", "of", "text"), rows)
+        rows = [(_time(e.time), e.kind, e.source, e.text) for e in self[-MOST_ROWS:]]
+        left = len(self) - len(rows)
+        earlier = f"<p>{left} earlier events, then</p>" if left else ""
+        return earlier + wide_table(("time", "event", "of", "text"), rows)
 
 
 def _time(time: float | None) -> str | None:

@@ -35,6 +35,9 @@ ONLY = "only numpy arrays and plain values are read"
 DEEPEST = 100
 ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes, bytearray})
 KEYS = ATOMS - {bytearray}
+#: Keys whose hashes nobody can choose to be equal, or who can choose few; a dict with many such would take for ever.
+EVEN_KEYS = frozenset({type(None), bool, float, str, bytes})
+SMALL_INTEGER, MOST_ODD_KEYS = 1 << 60, 10_000
 
 
 class _Name(NamedTuple):
@@ -87,6 +90,7 @@ class _Machine:
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
         self.spent = 0
+        self._odd_keys = 0
 
     def step(self, name: str, argument: Any) -> None:
         """Carry out one instruction."""
@@ -153,7 +157,16 @@ class _Machine:
             if not flat and type(key) not in KEYS:
                 raise UnsafePickleError(f"it has a dict with a key that is a {type(key).__name__}")
             self.spent += SMALL
+            self._count_odd(key)
             target[key] = value
+
+    def _count_odd(self, key: Any) -> None:
+        is_small = type(key) is int and -SMALL_INTEGER < key < SMALL_INTEGER
+        self._odd_keys += not (is_small or type(key) in EVEN_KEYS)
+        if self._odd_keys > MOST_ODD_KEYS:
+            raise UnsafePickleError(
+                f"it has dicts with more than {MOST_ODD_KEYS} keys that are tuples, complex or very large numbers"
+            )
 
     def reduce(self) -> None:
         """Make what a name and its arguments describe."""

@@ -14,7 +14,7 @@ from pymanip_run.web.api import json_answer
 from pymanip_run.web.encode import dumps
 from pymanip_run.web.failures import Refusal
 from pymanip_run.web.guard import ROLE, client_of
-from pymanip_run.web.queries import json_body, text_item
+from pymanip_run.web.queries import is_number, json_body, text_item
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,7 +99,7 @@ class Actions:
             made = await call_in(self._worker, action, *args)
         except PymanipError as error:
             raise Refusal(409, "refused", str(error), "") from error
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             raise Refusal(400, "bad_value", str(error), "") from error
         return json_answer(dumps({"event": None if made is None else summary.event(made)}), 201)
 
@@ -129,12 +129,11 @@ def check_value(name: str, value: Any, watched: Watched, old: Any) -> Any:
         If it is of another kind than the present one, or beyond the limits.
     """
     limits = watched.tunable[name]
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if isinstance(old, (bool, str)):
         if type(value) is not type(old):
             raise _bad_kind(name, old)
         return value
-    if not is_number or not math.isfinite(value):
+    if not is_number(value) or not math.isfinite(value):
         raise _bad_kind(name, old)
     low, high = limits.min, limits.max
     if (low is not None and value < low) or (high is not None and value > high):

@@ -257,7 +257,10 @@ class Api:
             content = await self._page(wanted, wanted.since, self.position())
         else:
             position = self.position()
-            wanted = wanted._replace(until=min(wanted.until, seconds(position)))
+            wanted = wanted._replace(
+                until=min(wanted.until, seconds(position)),
+                points=min(wanted.points, max(1, PAGE // max(1, len(names)))),
+            )
             content = await self.in_thread(decimated, self.watched.histories, wanted)
             content |= {"next": self.cursor(position), "more": False}
         return await self.answer(request, content)

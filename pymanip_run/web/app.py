@@ -19,7 +19,7 @@ from pymanip_run.web.live import Live
 from pymanip_run.web.metrics import MEDIA, metrics
 from pymanip_run.web.openapi import description
 from pymanip_run.web.published import Published
-from pymanip_run.web.queries import BODY, json_body, text_item
+from pymanip_run.web.queries import BODY, json_body, text_item, whole_body
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -78,6 +78,7 @@ class Site:
                 web.get("/static/{name}", self.static),
             ]
         )
+        self.app.on_response_prepare.append(_harden_stream)
         self._add_custom(watched)
 
     def close(self) -> None:
@@ -150,12 +151,17 @@ class Site:
 
     def _in_run(self, handler: Any) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def custom(request: web.Request) -> web.StreamResponse:
-            await request.read()  # the handler, in another event loop, finds it there
+            await whole_body(request)  # the handler, in another event loop, finds it there
             assert self._watched.in_run is not None  # noqa: S101 - looked at before
             answer: web.StreamResponse = await self._watched.in_run(handler(request))
             return answer
 
         return custom
+
+
+async def _harden_stream(_: web.Request, answer: web.StreamResponse) -> None:
+    """Harden what begins to be sent before its handler, and so the guard, is done with it."""
+    harden(answer)
 
 
 def page(name: str) -> Callable[[web.Request], Awaitable[web.Response]]:

@@ -67,7 +67,7 @@ class Downloads:
         """Answer with the times of a dataset's records."""
         name = request.match_info["name"]
         times = await self._api.in_thread(self._times, name)
-        return json_answer(dumps({"name": name, "n": len(times), "times": times}))
+        return await self._api.answer(request, {"name": name, "n": len(times), "times": times})
 
     def _times(self, name: str) -> list[float]:
         try:

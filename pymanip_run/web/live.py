@@ -70,7 +70,11 @@ class Live:
         position = self._api.position()
         cursor = position if after is None else read_cursor(after, self._api.uuid)
         socket = web.WebSocketResponse(
-            heartbeat=HEARTBEAT, max_msg_size=MAX_MESSAGE, compress=False, timeout=2.0
+            heartbeat=HEARTBEAT,
+            max_msg_size=MAX_MESSAGE,
+            compress=False,
+            timeout=2.0,
+            autoping=False,
         )
         if not socket.can_prepare(request):
             raise Refusal(
@@ -203,3 +207,5 @@ async def _discard(socket: web.WebSocketResponse) -> None:
         if count > MAX_MESSAGES:
             await socket.close(code=POLICY_VIOLATION, message=b"nothing is expected from you")
             return
+        if message.type is WSMsgType.PING:  # answered here, so that pings count as well
+            await socket.pong(message.data)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -18,7 +18,7 @@ from pymanip_run.web.bodies import Body
 from pymanip_run.web.encode import BREATH, dumps, numbers
 from pymanip_run.web.failures import Refusal
 from pymanip_run.web.history import raw_page
-from pymanip_run.web.queries import json_body
+from pymanip_run.web.queries import is_number, json_body
 
 if TYPE_CHECKING:
     from pymanip_run.core.view import SessionView
@@ -72,7 +72,7 @@ class Published:
         """Answer with all values of a variable after a time, page by page as one list."""
         content = await json_body(request)
         name, last = content.get("name"), content.get("last_ts")
-        if not isinstance(name, str) or not _is_time(last):
+        if not isinstance(name, str) or not is_number(last) or math.isnan(last):
             raise Refusal(
                 400, "bad_value", "the body needs a name and last_ts, Unix seconds",
                 'send {"name": "T", "last_ts": 1795359617.5}',
@@ -104,10 +104,6 @@ class Published:
         """Answer with the parameters."""
         known = await self._api.known(fresh=True)
         return json_answer(dumps({n: plain(p.value) for n, p in known.parameters.items()}))
-
-
-def _is_time(value: object) -> TypeGuard[float]:
-    return type(value) in (int, float) and not math.isnan(value)  # type: ignore[arg-type]
 
 
 def _page(view: SessionView, name: str, since: float) -> tuple[bytes, int | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from aiohttp import web
 
@@ -15,7 +15,16 @@ from pymanip_run.web.history import PAGE, Asked
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["BODY", "asked", "json_body", "known_names", "one_float", "text_item"]
+__all__ = [
+    "BODY",
+    "asked",
+    "is_number",
+    "json_body",
+    "known_names",
+    "one_float",
+    "text_item",
+    "whole_body",
+]
 
 #: Bytes of a body.
 BODY = 64 * 1024
@@ -26,6 +35,28 @@ MAX_NAMES = 1_000
 AGGREGATES = ("minmax", "mean", "none")
 
 
+async def whole_body(request: web.Request) -> bytes:
+    """Return the body of a request.
+
+    Raises
+    ------
+    Refusal
+        If it is too large, or too slow.
+    """
+    if (request.content_length or 0) > BODY:
+        raise _too_large()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await request.read()
+    except TimeoutError:
+        raise Refusal(
+            408, "too_slow", f"the body did not come within {BODY_SECONDS:.0f} s",
+            "send it again", {"Connection": "close"},
+        ) from None  # fmt: skip
+    except web.HTTPRequestEntityTooLarge:
+        raise _too_large() from None
+
+
 async def json_body(request: web.Request) -> dict[str, Any]:
     """Return the JSON object in a request.
 
@@ -34,18 +65,7 @@ async def json_body(request: web.Request) -> dict[str, Any]:
     Refusal
         If it is none, too large, or too slow.
     """
-    if (request.content_length or 0) > BODY:
-        raise _too_large()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            text = await request.read()
-    except TimeoutError:
-        raise Refusal(
-            408, "too_slow", f"the body did not come within {BODY_SECONDS:.0f} s",
-            "send it again", {"Connection": "close"},
-        ) from None  # fmt: skip
-    except web.HTTPRequestEntityTooLarge:
-        raise _too_large() from None
+    text = await whole_body(request)
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):
@@ -82,6 +102,17 @@ def text_item(content: dict[str, Any], key: str, limit: int, *, needed: bool = T
     if len(value) > limit:
         raise Refusal(400, "bad_value", f"{key!r} has more than {limit} characters", "shorten it")
     return value
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Tell whether an item of a body is a number; JSON also has integers beyond all floats."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True
 
 
 def one_float(request: web.Request, key: str, default: float) -> float:

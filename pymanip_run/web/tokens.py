@@ -50,6 +50,10 @@ class Tokens:
         elif not self.is_open:
             self.shown = policy.token
             self._tokens["read"] = access.normalised(policy.token)
+            if not self._tokens["read"]:
+                raise UsageError(
+                    f"the token {policy.token!r} would let everybody in; give letters and digits, or 'none'"
+                )
         if policy.control:
             self._load("control")
 

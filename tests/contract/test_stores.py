@@ -1,6 +1,7 @@
 """One suite over everything that claims to be a store: what was recorded comes back, wherever it is by then."""
 
 import math
+import sys
 from datetime import timedelta
 
 import numpy as np
@@ -286,6 +287,13 @@ def test_a_window_limit_that_is_a_timestamp_belongs_to_the_later_part(store):
         after, _ = store.read_series("T", Window(since=times[at]))
         assert len(before) + len(after) == len(times)
         assert after[0] == times[at]
+
+
+def test_a_window_may_be_of_all_times_that_there_can_be(store):
+    times, _ = store.read_series("T", Window())
+    far = sys.float_info.max
+    assert len(store.read_series("T", Window(-far, far))[0]) == len(times)
+    assert len(store.read_series("T", Window(far))[0]) == 0
 
 
 def test_statistics_are_those_of_the_whole_series(store):

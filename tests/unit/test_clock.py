@@ -254,6 +254,25 @@ def test_times_are_shown_in_iso_8601():
     assert re.fullmatch(r"2023-11-1\dT\d\d:\d\d:20[+-]\d\d:\d\d", iso_local(1_700_000_000.25))
 
 
+@pytest.mark.parametrize(
+    ("time", "year"), [(1e300, "9999"), (1.79e308, "9999"), (-1e12, "0001"), (float("inf"), "9999")]
+)
+def test_times_that_no_calendar_has_are_shown_as_the_nearest_that_it_has(time, year):
+    assert iso_utc(time)[:4] == iso_local(time)[:4] == year
+
+
+@pytest.mark.parametrize("time", [1.79e308, -1.79e308, 1e303])
+def test_no_finite_time_is_too_far_for_a_stamp(time):
+    assert abs(as_ns(time)) > 10**290
+    assert (as_ns(time) > 0) == (time > 0)
+
+
+@pytest.mark.parametrize("time", [float("inf"), float("nan")])
+def test_what_is_no_time_has_no_stamp(time):
+    with pytest.raises((OverflowError, ValueError)):
+        as_ns(time)
+
+
 def test_the_system_clock_is_this_computers():
     before = SYSTEM.monotonic()
     SYSTEM.pause(0)

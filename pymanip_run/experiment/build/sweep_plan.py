@@ -78,7 +78,7 @@ def concerns_points(plan: Plan, path: tuple[str, ...]) -> bool | None:
         case ("tasks", task) if task in swept:
             return None
         case ("parameters", name, *rest):
-            return name not in _swept_parameters(plan) and rest not in (["label"], ["tunable"])
+            return name not in _swept_parameters(plan) and rest[:1] not in (["label"], ["tunable"])
         case ("devices", _, key, *_):
             return key in _OF_DEVICES
         case ("devices", _):

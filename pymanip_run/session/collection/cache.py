@@ -99,14 +99,20 @@ class Cache:
             if checksum == _checksum(body):
                 content = json.loads(body)
                 if (content["format"], content["version"]) == (FORMAT, self._version):
-                    return dict(content["sessions"])
+                    known = content["sessions"].items()
+                    return {name: one for name, one in known if _is_whole(one)}
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             logger.debug("%s is not used: %s", self._path, error)
             return {}
         logger.debug("%s is not used: it is damaged, or of another version", self._path)
         return {}
+
+
+def _is_whole(one: Any) -> bool:
+    """Tell whether this is a key with facts: who sends a folder may have made its cache, too."""
+    return isinstance(one, list) and len(one) == 2 and isinstance(one[1], dict)
 
 
 def _checksum(body: bytes) -> bytes:

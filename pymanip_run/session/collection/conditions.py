@@ -36,7 +36,7 @@ def condition(text: str) -> tuple[str, Callable[[Any], bool]]:
     if match is None:
         raise UsageError(f"{text!r} is no condition; write for example 'voltage > 3'")
     name, sign, wanted = match.groups()
-    return name, partial(_holds, _SIGNS[sign], _value(name, wanted))
+    return name, partial(_meets, _SIGNS[sign], _value(name, wanted), wanted)
 
 
 def is_met(wanted: Any, value: Any) -> bool:
@@ -57,6 +57,13 @@ def _value(name: str, text: str) -> Any:
         except ValueError as error:
             raise UsageError(f"{name}: {error}") from None
     return _WORDS.get(text.lower(), text)
+
+
+def _meets(compare: Callable[[Any, Any], bool], wanted: Any, text: str, value: Any) -> bool:
+    """Compare a value with what was typed: ``sample = 12`` holds for a text ``12``, too."""
+    is_same = compare in (operator.eq, operator.ne)
+    as_typed = is_same and isinstance(value, str) and not isinstance(wanted, str)
+    return _holds(compare, text if as_typed else wanted, value)
 
 
 def _holds(compare: Callable[[Any, Any], bool], wanted: Any, value: Any) -> bool:

@@ -11,16 +11,18 @@ export class Refused extends Error {
 }
 
 /**
+ * @template T
  * @param {string} path
+ * @param {(answer: Response) => Promise<T>} read takes the body; the time limit holds for it, too
  * @param {RequestInit} [options]
- * @returns {Promise<Response>}
+ * @returns {Promise<T>}
  */
-async function ask(path, options = {}) {
+async function ask(path, read, options = {}) {
   const limit = new AbortController();
   const timer = setTimeout(() => limit.abort(), 20000);
   try {
     const answer = await fetch(path, { ...options, signal: limit.signal, credentials: "same-origin", cache: "no-store" });
-    if (answer.ok) return answer;
+    if (answer.ok) return await read(answer);
     const error = await answer.json().then((content) => content.error, () => null);
     throw new Refused(answer.status, error?.code ?? "", error?.message ?? `the server answers ${answer.status}`, error?.hint ?? "");
   } finally {
@@ -30,7 +32,7 @@ async function ask(path, options = {}) {
 
 /** @param {string} path @returns {Promise<any>} */
 export async function get(path) {
-  return (await ask(`/api/v1/${path}`)).json();
+  return ask(`/api/v1/${path}`, (answer) => answer.json());
 }
 
 /**
@@ -39,14 +41,13 @@ export async function get(path) {
  * @returns {Promise<{bytes: ArrayBuffer, t: number}>}
  */
 export async function file(path) {
-  const answer = await ask(`/api/v1/${path}`);
-  return { bytes: await answer.arrayBuffer(), t: Number(answer.headers.get("X-Timestamp")) };
+  return ask(`/api/v1/${path}`, async (answer) => ({ bytes: await answer.arrayBuffer(), t: Number(answer.headers.get("X-Timestamp")) }));
 }
 
 /** @param {string} path @param {object} content @returns {Promise<any>} */
 export async function post(path, content) {
   const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(content) };
-  return (await ask(path.startsWith("/") ? path : `/api/v1/${path}`, options)).json();
+  return ask(path.startsWith("/") ? path : `/api/v1/${path}`, (answer) => answer.json(), options);
 }
 
 /** @param {string} token */

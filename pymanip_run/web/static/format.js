@@ -33,6 +33,15 @@ function significant(value, digits) {
 }
 
 /**
+ * What a person typed as a number, also with a decimal comma; NaN where it is none: an empty field is not 0.
+ * @param {string} text
+ */
+export function typed(text) {
+  const plain = text.trim().replace(",", ".");
+  return plain === "" ? NaN : Number(plain);
+}
+
+/**
  * How old something is, in one or two units: "now", "2 s", "4 min", "2 h 30 min".
  * @param {number | null | undefined} seconds
  */

@@ -10,7 +10,9 @@ const DASHES = [[], [7, 3], [2, 3], [9, 3, 2, 3]];
  */
 export function look(index) {
   const colors = matchMedia("(prefers-color-scheme: dark)").matches ? DARK : LIGHT;
-  return { color: colors[index % colors.length], dash: DASHES[(index + Math.floor(index / colors.length)) % DASHES.length] };
+  const place = index % colors.length;
+  const round = Math.floor(index / colors.length);
+  return { color: colors[place], dash: DASHES[(place + round) % DASHES.length] };
 }
 
 const VIRIDIS = [[68, 1, 84], [72, 40, 120], [62, 74, 137], [49, 104, 142], [38, 130, 142], [31, 158, 137], [53, 183, 121],

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { element, make, say, the } from "./dom.js";
-import { age, clock, number, size, span, time } from "./format.js";
+import { age, clock, number, size, span, time, typed } from "./format.js";
 
 /** @param {string} id @param {string} key @param {() => Node[]} build only called where something changed */
 function rebuild(id, key, build) {
@@ -77,7 +77,7 @@ function editor(name, one, behind) {
   const form = make("form", {}, input, behind, make("button", { type: "submit" }, "Set"), answer);
   form.addEventListener("submit", async (e) => {
     e.preventDefault();
-    const value = typeof one.value === "number" ? Number(input.value.replace(",", ".")) : typeof one.value === "boolean" ? input.value === "true" : input.value;
+    const value = typeof one.value === "number" ? typed(input.value) : typeof one.value === "boolean" ? input.value === "true" : input.value;
     try {
       await api.post(`parameters/${encodeURIComponent(name)}`, { value: Number.isNaN(value) ? input.value : value });
       say(answer, "set");

@@ -70,6 +70,7 @@ def test_a_session_that_is_being_written_has_one(tmp_path):
         (["cell", "-o", "no/such/page.html"], "mkdir -p no/such"),
         (["cell", "-o", "."], "is a folder; name a file in it"),
         (["cell", "-o", "cell.h5"], "is the session itself; choose another: -o cell.html"),
+        (["cell", "-o", "other.h5"], "is no name for a page; choose another: -o cell.html"),
     ],
 )
 def test_what_cannot_be_is_refused_with_what_would(lab, arguments, said):

@@ -1,6 +1,7 @@
 """How far the sweeps of a run came, from what is stored of them."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -87,6 +88,19 @@ def test_it_is_known_which_runs_were_gone_on_after(story):
     story.run([])
     story.run([4], first=4, resumes=first)
     assert resumed_runs(story.store.runs()) == {first}
+
+
+def test_only_the_runs_that_it_went_on_after_are_looked_at(story):
+    class Unread(dict):
+        def get(self, *_):
+            raise AssertionError("looked at")
+
+    story.run(range(3))
+    story.run(range(5))
+    story.run(range(3, 6), first=3, resumes=0)
+    runs = story.store.runs()
+    runs[1] = replace(runs[1], texts=Unread())
+    assert course_of(story.store, runs, 2).sweeps["s"].done == 6
 
 
 def test_a_run_without_sweeps_has_no_course(story):

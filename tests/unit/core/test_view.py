@@ -9,7 +9,7 @@ import pytest
 from pymanip_run import AsyncSession, SavedAsyncSession, Series
 from pymanip_run.core.view import SessionView
 from pymanip_run.errors import NotFoundError, UsageError
-from pymanip_run.records import Run, Runs
+from pymanip_run.records import Event, Events, Run, Runs
 from pymanip_run.storage.memory import MemoryStore
 from pymanip_run.storage.pymanip_db import PymanipStore
 
@@ -433,3 +433,12 @@ def test_a_notebook_shows_what_a_session_is_and_lists_of_runs_and_events_as_tabl
     assert "2017-07-14" in runs
     assert isinstance(view.runs(), list)
     assert isinstance(view.events(), list)
+
+
+def test_a_notebook_shows_the_last_of_very_many_events():
+    many = Events(Event(i * 10**9, "note", "me", f"event {i}.") for i in range(1, 1001))
+    html = many._repr_html_()
+    assert "800 earlier events" in html
+    assert "event 1000." in html
+    assert "event 801." in html
+    assert "event 800." not in html

@@ -12,7 +12,7 @@ TEXT = """
 module: tasks.py
 session: run.h5
 metadata: {operator: Ada}
-parameters: {voltage: 0, field: {value: 1.0, unit: T, label: B}}
+parameters: {voltage: 0, field: {value: 1.0, unit: T, label: B, tunable: {min: 0, max: 5}}}
 devices:
   meter: {use: "tasks:Meter", kwargs: {gain: 1}, simulate: "tasks:Fake", close_timeout: 5s}
 tasks:
@@ -83,6 +83,7 @@ def test_what_decides_about_the_points_is_told_line_by_line(course, folder, old,
         ("every: 1s", "every: 2s", "tasks.watch.every: 2.0, was 1.0"),
         ("Ada", "Grace", 'metadata.operator: "Grace", was "Ada"'),
         ("label: B", "label: Field", 'parameters.field.label: "Field", was "B"'),
+        ("max: 5", "max: 6", "parameters.field.tunable.max: 6.0, was 5.0"),
         ("voltage: 0,", "voltage: 1,", "parameters.voltage.value: 1, was 0"),
         ("close_timeout: 5s", "close_timeout: 6s", "devices.meter.close_timeout: 6.0, was 5.0"),
         ("use: step, kwargs", "use: step, on_error: {retry: 2}, kwargs",

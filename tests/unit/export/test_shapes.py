@@ -109,6 +109,21 @@ def test_any_stretch_is_that_of_its_values_whatever_the_blocks(pairs, step, size
                 assert mean == pytest.approx(sum(inside) / len(inside), rel=1e-9, abs=1e-6)
 
 
+def test_a_burst_after_a_quiet_time_does_not_come_in_one_block(monkeypatch):
+    monkeypatch.setattr(table, "BLOCK_VALUES", 80)
+    monkeypatch.setattr(table, "BLOCK_ROWS", 1)
+    quiet = [(1000.0 * i, i) for i in range(60)]
+    burst = [(60_000 + i / 1000, i) for i in range(5000)]
+    session = view({"a": quiet + burst, "b": [(60_002.5, 1.0), (60_100.0, 2.0)]})
+    (one,) = Job(session).tables()
+    sizes = [len(block.times) for block in one.blocks()]
+    assert max(sizes) <= 170
+    assert [(t, a) for t, a, _ in rows(session)[1] if a is not None] == quiet + burst
+    assert [(t, b) for t, _, b in rows(session)[1] if b is not None] == [
+        (60_002.5, 1.0), (60_100.0, 2.0)
+    ]  # fmt: skip
+
+
 def test_progress_rises_to_one_over_all_tables():
     seen = []
     session = view({n: [(float(i), i) for i in range(50)] for n in "abc"})

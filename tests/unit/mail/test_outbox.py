@@ -157,6 +157,29 @@ async def test_the_last_mail_takes_along_what_waits(desk):
         assert mailbox.subjects == ["c: T above 60 (61)"]
 
 
+class SlowMailbox(Mailbox):
+    """Takes a while for each mail."""
+
+    def __init__(self):
+        super().__init__()
+        self.has_begun = threading.Event()
+
+    async def handle_DATA(self, server, session, envelope):  # noqa: N802 - aiosmtpd
+        self.has_begun.set()
+        await asyncio.sleep(0.3)
+        return await super().handle_DATA(server, session, envelope)
+
+
+async def test_the_end_waits_for_a_mail_that_is_on_its_way(desk):
+    mailbox = SlowMailbox()
+    with smtp_server(mailbox) as port:
+        one = desk(port)
+        one.outbox.post(occasion())
+        assert await asyncio.to_thread(mailbox.has_begun.wait, 20)
+        await one.outbox.finish(None)
+        assert mailbox.subjects == ["c: T above 60 (61)"]
+
+
 async def test_without_anything_to_say_the_end_does_not_wait(desk):
     one = desk(free_port())
     await one.outbox.finish(None)
@@ -198,13 +221,14 @@ def test_what_cannot_be_read_does_not_keep_the_mail(desk, caplog):
 
 
 def test_drawing_takes_its_part_of_the_time_for_a_mail(desk):
-    lasted = []
+    lasted, ended = [], threading.Event()
 
     def note_how_long(connection, over):
         began = SYSTEM.monotonic()
         while connection.recv(100):
             pass
         lasted.append(SYSTEM.monotonic() - began)
+        ended.set()
 
     def slow():
         SYSTEM.pause(3)
@@ -216,4 +240,5 @@ def test_drawing_takes_its_part_of_the_time_for_a_mail(desk):
         one.outbox.post(occasion())
         assert one.told.wait(20)
         one.outbox.close()
+        assert ended.wait(20)
     assert lasted[0] < 3, "what is left of 4 s"

@@ -149,6 +149,17 @@ def test_conditions(sessions, conditions, wanted, expected):
         assert sessions.where(*conditions, **wanted).names == expected
 
 
+def test_a_text_that_looks_like_a_number_is_found_as_it_is_shown(tmp_path):
+    for name, sample in (("a", "12"), ("b", "true"), ("c", "007")):
+        record(tmp_path / name, 1, operator=sample)
+    found = Sessions(tmp_path)
+    assert found.where("operator = 12").names == ["a"]
+    assert found.where("operator != 12").names == ["b", "c"]
+    assert found.where("operator = true").names == ["b"]
+    assert found.where("operator = 007").names == ["c"]
+    assert found.where("operator > 3").names == []
+
+
 def test_conditions_can_be_given_one_after_the_other(sessions):
     assert sessions.where(voltage=3).where("operator = Bob").names == ["run_11"]
 

@@ -152,6 +152,12 @@ def write(folder, body, checksum=None):
         lambda f: write(f, content(f).replace(b'"version":"', b'"version":"other ')),
         lambda f: write(f, b"[]"),
         lambda f: write(f, b'{"format":1}'),
+        lambda f: write(f, content(f).partition(b'"sessions":')[0] + b'"sessions":[1]}'),
+        lambda f: write(
+            f,
+            content(f).partition(b'"sessions":')[0]
+            + b'"sessions":{"run_0.h5":5,"run_1.h5":[],"run_2.h5":[[],3],"run_3.h5":"ab"}}',
+        ),
         lambda f: write(f, b"[" * 100_000),
         lambda f: write(f, b"\xff"),
         lambda f: ((f / CACHE_NAME).unlink(), (f / CACHE_NAME).mkdir()),

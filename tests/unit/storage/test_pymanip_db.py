@@ -292,6 +292,22 @@ def test_only_arrays_and_plain_values_are_unpickled(recent):
         store.dataset_record("evil", 1)
 
 
+@pytest.mark.parametrize("time", [1e300, 1.7e308, -1e12])
+def test_times_that_no_calendar_has_are_no_reason_to_fail(recent, time):
+    changed(
+        recent,
+        ("UPDATE parameters SET value = ? WHERE name = '_session_creation_timestamp'", (time,)),
+        "INSERT INTO log_names (name) VALUES ('new')",
+        ("INSERT INTO log (timestamp, name, value) VALUES (?, 'new', 1)", (time,)),
+        ("INSERT INTO log (timestamp, name, value) VALUES (?, 'told', 'a text')", (time,)),
+    )
+    view = SessionView(PymanipStore(recent), "old")
+    assert view.t0 == time
+    assert view["new"].since(-1.79e308).values.tolist() == [1]
+    assert time < 0 or "a text" in [event.text for event in view.events()]
+    assert "<table" in view._repr_html_() + view["new"]._repr_html_() + view.events()._repr_html_()
+
+
 def test_a_missing_name_is_answered_with_the_nearest(recent):
     with pytest.raises(NotFoundError, match="T_bottom"):
         SessionView(PymanipStore(recent), "old")["T_botom"]

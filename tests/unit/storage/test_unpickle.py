@@ -203,3 +203,24 @@ def test_every_instruction_of_the_language_is_carried_out_or_refused():
     refused = {o.name for o in pickletools.opcodes} - known
     assert refused == {"PERSID", "BINPERSID", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "EMPTY_SET",
                        "ADDITEMS", "FROZENSET", "NEXT_BUFFER", "READONLY_BUFFER"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        [i * (2**61 - 1) for i in range(1, 10_100)],
+        [complex(1e12 - 1000003 * i, i) for i in range(10_100)],
+        [(i, 0) for i in range(10_100)],
+    ],
+    ids=["integers", "complex", "tuples"],
+)
+def test_keys_whose_hashes_can_be_chosen_are_few(keys):
+    content = b"\x80\x03}(" + b"".join(pickle.dumps(key, 2)[2:-1] + b"N" for key in keys) + b"u."
+    with pytest.raises(UnsafePickleError, match="more than 10000 keys"):
+        unpickle(content)
+
+
+def test_many_usual_keys_are_read():
+    wanted = {i: i for i in range(20_000)} | {f"k{i}": i / 7 for i in range(20_000)}
+    wanted |= {i / 3: i for i in range(20_000)} | {(1, i): i for i in range(100)}
+    assert unpickle(pickle.dumps(wanted)) == wanted

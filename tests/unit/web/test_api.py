@@ -1,5 +1,6 @@
 """The JSON API, route by route, against the session that it shows."""
 
+import gzip
 import json
 import math
 import struct
@@ -210,6 +211,18 @@ def test_a_cursor_brings_what_is_new_and_nothing_twice(client, session):
     assert seen == [float(number) for number in range(1, 30)]
 
 
+def test_an_envelope_of_many_variables_is_no_longer_than_a_page(client, session, monkeypatch):
+    from pymanip_run.web import api
+
+    monkeypatch.setattr(api, "PAGE", 1000)
+    for number in range(2000):
+        session.add_entry({f"v{i}": float(number) for i in range(10)})
+    for agg, key in (("minmax", "max"), ("mean", "v")):
+        series = client.get(f"/api/v1/data?agg={agg}&points=10000").json["series"]
+        assert len(series) == 10
+        assert sum(len(one[key]) for one in series.values()) <= 1000, agg
+
+
 def test_large_series_come_in_pages(client, session, monkeypatch):
     from pymanip_run.web import history
 
@@ -309,6 +322,17 @@ def test_records_of_datasets(client, session):
     assert client.get("/api/v1/datasets/text/0.png").status == 415
 
 
+def test_the_times_of_many_records_are_written_beside_the_tasks(client, session):
+    for number in range(2000):
+        session.add_dataset(many=number)
+    answer = client.get("/api/v1/datasets/many", headers={"Accept-Encoding": "gzip"})
+    assert answer.headers["Content-Encoding"] == "gzip", (
+        "long answers are written in a thread, and packed"
+    )
+    times = json.loads(gzip.decompress(answer.body))["times"]
+    assert times == session.dataset_times("many").tolist()
+
+
 def test_a_png_is_one(client, session):
     session.add_dataset(
         frame=np.array([[0.0, 50.0], [100.0, math.nan]]), rgb=np.full((2, 3, 3), 7, np.uint8)
@@ -346,6 +370,9 @@ def test_the_series_as_csv(serve, session):
     assert lines[0] == "time,T [K]"
     assert len(lines) == 3001
     assert "attachment" in answer.headers["Content-Disposition"]
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert answer.headers["Cache-Control"] == "no-store"
     assert client.get("/api/v1/export.csv?name=nothing").error == "no_such_variable"
 
 
@@ -419,6 +446,7 @@ def test_the_published_routes_have_their_published_shapes(client, session):
         {"name": 5, "last_ts": 0},
         {"name": "T", "last_ts": "x"},
         {"name": "T", "last_ts": None},
+        {"name": "T", "last_ts": 10**400},
     ):
         assert client.post("/api/data_from_ts", bad).status == 400
     assert client.get("/plot/T").status == 200

@@ -152,6 +152,26 @@ def test_a_body_that_does_not_come_is_waited_for_10_s_at_most(serve, monkeypatch
         assert time.monotonic() - began < 3
 
 
+def test_the_routes_of_the_user_wait_no_longer_for_a_body(serve, monkeypatch):
+    from aiohttp import web
+
+    from pymanip_run.web import queries
+
+    monkeypatch.setattr(queries, "BODY_SECONDS", 0.5)
+
+    async def mine(request):
+        return web.Response(body=await request.read())
+
+    client = serve(custom_routes=[web.post("/mine", mine)], in_run=lambda answer: answer)
+    kind = {"Content-Type": "application/json"}
+    assert client.post("/mine", "{}", headers=kind).body == b"{}"
+    assert client.post("/mine", "x" * 70_000, headers=kind).error == "too_large"
+    began = time.monotonic()
+    answer = client.ask("POST", "/mine", b"{", {**kind, "Content-Length": "1000"}, timeout=5)
+    assert (answer.status, answer.error) == (408, "too_slow")
+    assert time.monotonic() - began < 3
+
+
 @pytest.mark.parametrize("declared", [True, False])
 @pytest.mark.parametrize("path", ["/api/v1/notes", "/login", "/api/v1/snapshot", "/api/v1/nothing"])
 def test_a_body_of_a_gigabyte_is_not_kept(client, declared, path):

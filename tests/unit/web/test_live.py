@@ -172,6 +172,20 @@ async def test_who_sends_a_flood_is_sent_away(client, session):
     assert (await asyncio.to_thread(client.get, "/api/v1/runs")).status == 200
 
 
+async def test_who_sends_a_flood_of_pings_is_sent_away(client, session):
+    async with Listener(client) as one:
+        await one.next("hello")
+        await one.socket.ping()
+        async with asyncio.timeout(10):
+            try:
+                for _ in range(1000):
+                    await one.socket.ping()
+            except ConnectionError:
+                pass
+            while not one.socket.closed:
+                await one.socket.receive()
+
+
 async def test_a_message_that_is_too_large_ends_it(client):
     async with Listener(client) as one:
         await one.next("hello")

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from pymanip_run import AsyncSession, access
+from pymanip_run.errors import UsageError
 from pymanip_run.web.guard import Guard
 from pymanip_run.web.settings import Policy
 from pymanip_run.web.tokens import Tokens
@@ -400,7 +401,7 @@ def test_a_change_is_an_event_with_old_and_new_value_and_the_senders_address(ser
 
 
 @pytest.mark.parametrize(("value", "code"), [(9.99, "out_of_limits"), (61, "out_of_limits"), ("30", "bad_value"),
-                                             (True, "bad_value"), (None, "bad_value"), ([30], "bad_value")])  # fmt: skip
+                                             (True, "bad_value"), (None, "bad_value"), ([30], "bad_value"), (10**400, "bad_value")])  # fmt: skip
 def test_the_limits_are_checked_on_the_server(serve, session, value, code):
     session.save_parameter(setpoint=25.0)
     client = controlled(serve, session)
@@ -409,6 +410,22 @@ def test_the_limits_are_checked_on_the_server(serve, session, value, code):
     )
     assert answer.error == code
     assert session.parameter("setpoint") == 25.0
+
+
+def test_an_integer_that_no_file_holds_is_refused(serve, session):
+    from pymanip_run.session.serving import Control
+    from pymanip_run.web.settings import Tunable
+
+    session.save_parameter(setpoint=25)
+    control = serve(
+        Policy(control=True), set_parameter=Control(session).set_parameter,
+        tunable={"setpoint": Tunable()},
+    )  # fmt: skip
+    answer = control.post(
+        "/api/v1/parameters/setpoint", {"value": 2**70}, token=access.user_token(control=True)
+    )
+    assert (answer.status, answer.error) == (400, "bad_value")
+    assert session.parameter("setpoint") == 25
 
 
 def test_not_every_parameter_can_be_changed(serve, session):
@@ -481,3 +498,9 @@ def test_a_token_that_others_could_read_is_closed_to_them():
     access.token_path().chmod(0o644)
     access.user_token()
     assert stat.S_IMODE(access.token_path().stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("token", ["-", " - - "])
+def test_a_token_of_nothing_but_dashes_is_refused(token):
+    with pytest.raises(UsageError, match="would let everybody in"):
+        Tokens(Policy(token))

@@ -4,11 +4,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 const here = new URL("../../../../pymanip_run/web/static/", import.meta.url);
-const { age, clock, number, size, span, ticks, timeTicks } = await import(new URL("format.js", here));
+const { age, clock, number, size, span, ticks, timeTicks, typed } = await import(new URL("format.js", here));
 const series = await import(new URL("series.js", here));
 const { read } = await import(new URL("npy.js", here));
 const scale = await import(new URL("scale.js", here));
-const { table } = await import(new URL("palette.js", here));
+const { look, table } = await import(new URL("palette.js", here));
 
 test("numbers are written by their format, or with six digits", () => {
   assert.equal(number(41.27349, ".3f"), "41.273");
@@ -112,4 +112,30 @@ test("a map of colours has 256, from end to end", () => {
   const colors = table("viridis");
   assert.equal(colors.length, 768);
   assert.deepEqual([...colors.slice(0, 3), ...colors.slice(-3)], [68, 1, 84, 253, 231, 37]);
+});
+
+test("no two of the first 28 series look the same", () => {
+  for (const dark of [false, true]) {
+    globalThis.matchMedia = () => ({ matches: dark });
+    const looks = Array.from({ length: 28 }, (_, i) => JSON.stringify(look(i)));
+    assert.equal(new Set(looks).size, 28);
+  }
+});
+
+test("an empty field is no number, least of all 0", () => {
+  for (const text of ["", "  ", "warm", "1,2,3"]) assert.ok(Number.isNaN(typed(text)));
+  assert.deepEqual(["0", " 1,5 ", "-2e3"].map(typed), [0, 1.5, -2000]);
+});
+
+test("a server that stops in the middle of an answer is given up", async (context) => {
+  const { get } = await import(new URL("api.js", here));
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  globalThis.fetch = async (_, { signal }) => ({
+    ok: true, json: () => new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error("given up")))),
+  });
+  const answer = get("snapshot");
+  for (let i = 0; i < 5; i++) await Promise.resolve();
+  context.mock.timers.tick(20000);
+  const late = new Promise((resolve) => setImmediate(() => resolve("still waiting")));
+  await assert.rejects(Promise.race([answer, late]), /given up/);
 });
