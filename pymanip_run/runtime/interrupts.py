@@ -16,6 +16,7 @@ import signal
 import threading
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from pymanip_run.runtime.bell import Bell
 from pymanip_run.runtime.endings import signal_name
@@ -84,17 +85,25 @@ class Interrupts:
                 if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
                     self._install(signal.SIGHUP, self._hung_up)
                 self._bell = Bell.install(self._unheard)
+                _installed.add(self)
             except BaseException:
                 self.__exit__()
                 raise
         return self
 
     def __exit__(self, *_: object) -> None:
+        _installed.discard(self)
         if self._bell is not None:
             self._bell.remove()
             self._bell = None
         while self._previous:
             self._previous.pop().restore()
+
+    def leave_forked(self) -> None:
+        """Have SIGTERM end this process, which was forked off, at once, also in a call that never returns."""
+        for handler in reversed(self._previous):
+            if handler.signum == signal.SIGTERM:
+                handler.restore()
 
     def _install(self, signum: int, handler: Callable[[int, FrameType | None], None]) -> None:
         self._previous.append(_Handler(signum))
@@ -175,14 +184,14 @@ class _Handler:
     """
 
     def __init__(self, signum: int) -> None:
-        self._signum = signum
+        self.signum = signum
         self._python: Any = signal.getsignal(signum)
         self._native = ctypes.create_string_buffer(ROOM_FOR_SIGACTION)
         _sigaction(signum, None, self._native)
 
     def restore(self) -> None:
-        signal.signal(self._signum, signal.SIG_DFL if self._python is None else self._python)
-        _sigaction(self._signum, self._native, None)
+        signal.signal(self.signum, signal.SIG_DFL if self._python is None else self._python)
+        _sigaction(self.signum, self._native, None)
 
 
 def _sigaction(
@@ -190,3 +199,27 @@ def _sigaction(
 ) -> None:
     if ctypes.CDLL(None, use_errno=True).sigaction(signum, new, old) != 0:
         raise OSError(ctypes.get_errno(), f"cannot read or set the handler of signal {signum}")
+
+
+_installed: WeakSet[Interrupts] = WeakSet()
+#: What each thread that forks had blocked before.
+_masks: dict[int, set[int]] = {}
+
+
+def _hold() -> None:
+    """Keep signals waiting until the child knows that it is one."""
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    _masks[threading.get_ident()] = {int(signum) for signum in blocked}
+
+
+def _release() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _masks.pop(threading.get_ident(), ()))
+
+
+def _leave() -> None:
+    for interrupts in list(_installed):
+        interrupts.leave_forked()
+    _release()
+
+
+os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_leave)

@@ -11,6 +11,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
+from weakref import WeakSet
 
 from pymanip_run.clock import SYSTEM
 from pymanip_run.runtime.places import frame_of, place_of_thread
@@ -132,7 +133,9 @@ def leave_threads_behind(
     left = [t for t in everyone if t in ours or (pools and _is_of_a_pool(t))]
     if ours:
         loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix=ASYNCIO_THREADS[:-1]))
-    if left:
+    # Those of other loops may stay for as long as the process: one look at each is enough.
+    if left := [thread for thread in left if thread not in _watched]:
+        _watched.update(left)
         threading.Thread(target=_outlive, args=(left, exit_code), daemon=True).start()
 
 
@@ -144,6 +147,8 @@ def _is_of_a_pool(thread: threading.Thread) -> bool:
     return works or type(thread).__name__ == "_ExecutorManagerThread"
 
 
+#: Threads that are looked after already.
+_watched: WeakSet[threading.Thread] = WeakSet()
 _exit_code: int | None = None
 
 

@@ -34,6 +34,10 @@ LOCK_BYTES = 4096
 FINISHING_SECONDS = 10.0
 
 
+#: Descriptors that a session needs at most at one time to be opened, and to be closed again.
+DESCRIPTORS = 10
+
+
 class Opened(NamedTuple):
     """A locked, recovered session file, ready for a new journal segment."""
 
@@ -56,6 +60,7 @@ def open_for_writing(files: Files, paths: SessionPaths, title: str) -> Opened:
     StorageError
         If the folder is missing or not writable.
     """
+    _ask_for_descriptors(paths.main)
     try:
         existed = files.exists(paths.main)
     except OSError as error:
@@ -77,6 +82,27 @@ def open_for_writing(files: Files, paths: SessionPaths, title: str) -> Opened:
         raise
     segment, offset = identity.position
     return Opened(lock_fd, identity.uuid, segment + 1 if offset else segment, report)
+
+
+def _ask_for_descriptors(path: Path) -> None:
+    """Refuse a session that would run out of descriptors half-way, before anything is there.
+
+    Raises
+    ------
+    StorageError
+        If there are too few.
+    """
+    spare: list[int] = []
+    try:
+        spare.extend(os.open(os.devnull, os.O_RDONLY) for _ in range(DESCRIPTORS))
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be opened: {error.strerror}; a session needs {DESCRIPTORS} at a time, "
+            "and this process has too few left (ulimit -n)"
+        ) from error
+    finally:
+        for fd in spare:
+            os.close(fd)
 
 
 def recover_by_hand(path: Path, files: Files = SYSTEM_FILES) -> str:
