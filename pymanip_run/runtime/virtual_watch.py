@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sysconfig
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pymanip_run.clock import SYSTEM
-from pymanip_run.runtime.places import frame_of, place_of_thread
+from pymanip_run.runtime.places import frame_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
     from typing import Self
 
     from pymanip_run.runtime.virtual import VirtualLoop
@@ -19,6 +23,9 @@ __all__ = ["BlockingCalls"]
 
 LOOK = 0.02  # real seconds between two looks
 LONG = 0.1  # real seconds from which on a call blocks
+_PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
+_STEP = asyncio.Handle._run.__code__  # noqa: SLF001 - what the loop calls begins there
+_PYTHON = (f"{sysconfig.get_path('stdlib')}{os.sep}", "<frozen ")
 
 
 class BlockingCalls:
@@ -42,6 +49,7 @@ class BlockingCalls:
         self._loop = loop
         self._is_users = is_users
         self._ident = threading.get_ident()
+        self._thread_of_loop = _Scheduled(threading.get_native_id())
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="blocking calls", daemon=True)
         self._step: tuple[float, int] | None = None
@@ -60,7 +68,8 @@ class BlockingCalls:
         while not self._over.wait(LOOK):
             now, used = SYSTEM.monotonic(), SYSTEM.computed()
             # Where this thread was held up too, it may have been the whole computer.
-            self._look(min(now - last, 2 * LOOK + used - computed))
+            passed = min(now - last, 2 * LOOK + used - computed)
+            self._look(self._thread_of_loop.not_waiting(passed))
             last, computed = now, used
 
     def _look(self, passed: float) -> None:
@@ -70,8 +79,7 @@ class BlockingCalls:
             self._step, self._held = step, 0.0
             return
         self._held += passed
-        if self._held >= LONG:
-            place = self._place()
+        if self._held >= LONG and (place := self._place()) is not None:
             self.places[place] = max(self._held, self.places.get(place, 0.0))
 
     def _task(self) -> asyncio.Task[object] | None:
@@ -80,10 +88,48 @@ class BlockingCalls:
         except RuntimeError:
             return None
 
-    def _place(self) -> str:
+    def _place(self) -> str | None:
+        """Return the innermost line of the user, or else of a library that is not called by us alone."""
         frame = frame_of(self._ident)
-        while frame is not None and not self._is_users(frame.f_code.co_filename):
+        library: FrameType | None = None
+        imports = False
+        while frame is not None:
+            file = frame.f_code.co_filename
+            if self._is_users(file):
+                return _line(frame)
+            imports = imports or file.startswith("<frozen importlib")
+            if file.startswith(_PACKAGE) or frame.f_code is _STEP:
+                break
+            if library is None and not (file.startswith(_PYTHON) and "site-packages" not in file):
+                library = frame
             frame = frame.f_back
-        if frame is None:
-            return place_of_thread(self._ident)
-        return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+        # What we import when it is first needed, we import in a measurement too, but once.
+        return None if library is None or imports else _line(library)
+
+
+class _Scheduled:
+    """What a thread did between two looks, as far as Linux tells: a wait for a processor is no call.
+
+    ``schedstat`` has nanoseconds on a processor and nanoseconds of waiting for one, the latter
+    without a wait that still goes on (Documentation/scheduler/sched-stats.rst).
+    """
+
+    def __init__(self, native_id: int) -> None:
+        self._folder = Path(f"/proc/self/task/{native_id}")
+        self._last: tuple[float, float] | None = None
+
+    def not_waiting(self, passed: float) -> float:
+        """Return how many of the seconds since the last look it did not wait for a processor."""
+        try:
+            ran, waited, *_ = (
+                int(n) / 1e9 for n in (self._folder / "schedstat").read_bytes().split()
+            )
+            ready = (self._folder / "stat").read_bytes().rpartition(b") ")[2].startswith(b"R")
+        except (OSError, ValueError):  # another system, or a kernel without these figures
+            return passed
+        before, self._last = self._last or (ran, waited), (ran, waited)
+        return ran - before[0] if ready else passed - (waited - before[1])
+
+
+def _line(frame: FrameType) -> str:
+    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
