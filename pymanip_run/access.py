@@ -6,9 +6,11 @@ of four: it can be read over the phone. It is kept in the user's configuration f
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import secrets
+import socket
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +22,8 @@ __all__ = [
     "DEFAULT_PORT",
     "Address",
     "config_folder",
+    "is_here",
+    "is_loopback",
     "keep_token",
     "kept_token",
     "link",
@@ -54,6 +58,23 @@ class Address(NamedTuple):
         """The address of its page, without the token."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether what is sent to a host stays on this computer."""
+    name = host.strip("[]").rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def is_here(host: str) -> bool:
+    """Tell whether a host is this computer, by any of the names that people write."""
+    name = host.lower().rstrip(".")
+    return name in ("localhost", "::1", socket.gethostname().lower()) or name.startswith("127.")
 
 
 def new_token() -> str:

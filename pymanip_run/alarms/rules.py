@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from pymanip_run.alarms.grammar import Condition
+from pymanip_run.clock import as_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -79,7 +80,7 @@ class Change(NamedTuple):
     @property
     def time(self) -> float:
         """Unix seconds."""
-        return self.ns // 1000 / 1e6
+        return as_seconds(self.ns)
 
 
 class Status(NamedTuple):
@@ -104,7 +105,7 @@ class Status(NamedTuple):
     @property
     def time(self) -> float:
         """Unix seconds of `since`."""
-        return self.since // 1000 / 1e6
+        return as_seconds(self.since)
 
 
 def stale_rules(variables: Mapping[str, VariableInfo], names: Iterable[str] = ()) -> list[Rule]:

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pymanip_run.cli.outcome import say
-from pymanip_run.clock import SYSTEM, iso_local
+from pymanip_run.clock import SYSTEM, as_seconds, iso_local
 from pymanip_run.describe.news import Follower, NewRecord
 from pymanip_run.livetable.lines import item_json, to_json
 from pymanip_run.livetable.output import descriptor_of
@@ -135,7 +135,7 @@ class _Lines:
             text = f"{inert(item.name)}  record {item.number}, {item.shape} {inert(item.dtype)}"
         else:
             text = event_line(item.kind, item.source, item.text)
-        return self._encodable(f"{iso_local(item.ns // 1000 / 1e6, 'milliseconds')}  {text}")
+        return self._encodable(f"{iso_local(as_seconds(item.ns), 'milliseconds')}  {text}")
 
     def _value(self, name: str, value: float) -> str:
         if name not in self._numbers:
@@ -155,6 +155,6 @@ def _as_json(item: Item) -> str:
     if not isinstance(item, NewRecord):
         return item_json(item)
     return to_json({
-        "type": "record", "time": item.ns // 1000 / 1e6, "name": item.name, "number": item.number,
+        "type": "record", "time": as_seconds(item.ns), "name": item.name, "number": item.number,
         "shape": list(item.shape), "dtype": item.dtype,
     })  # fmt: skip

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pymanip_run.clock import iso_local
 from pymanip_run.core.origin import JSON_TEXTS, LINES, SECTIONS, Origin
-from pymanip_run.records.plain import finite
+from pymanip_run.records.plain import finite, plain_run
 from pymanip_run.wording import WITHOUT_A_WORD, end_in_words, inert
 
 if TYPE_CHECKING:
@@ -90,16 +90,4 @@ def _described(run: Run) -> dict[str, Any]:
     texts: dict[str, Any] = dict(run.texts)
     texts |= {key: origin.json(key) for key in JSON_TEXTS if key in texts}
     texts |= {key: origin.lines(key) for key in LINES if key in texts}
-    return {
-        "index": run.index,
-        "start": finite(run.start),
-        "stop": finite(run.stop),
-        "exit_code": run.exit_code,
-        "exit_reason": run.exit_reason,
-        "host": run.host,
-        "user": run.user,
-        "pid": run.pid,
-        "boot_id": run.boot_id,
-        "config_sha256": run.config_sha256,
-        **texts,
-    }
+    return plain_run(run) | texts

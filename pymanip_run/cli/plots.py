@@ -125,6 +125,7 @@ def _write(
     log: bool,
 ) -> None:
     """Write a figure with a panel for each unit."""
+    from pymanip_run.export.targets import appearing_path
     from pymanip_run.lazily import need
     from pymanip_run.plotting.plot import About, Plot
 
@@ -147,11 +148,7 @@ def _write(
     about = {
         name: About(infos[name].description.label, infos[name].description.unit) for name in names
     }
-    part = target.with_name(f"{target.name}.part")
-    try:
+    with appearing_path(target) as part:
         part.write_bytes(panels(sheets, about, kind))
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
     count = len(names)
     say(f"{target}: {count} {'variable' if count == 1 else 'variables'}")

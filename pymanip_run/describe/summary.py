@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pymanip_run.records.plain import finite, plain
+from pymanip_run.records.plain import finite, plain, plain_statistics
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -80,16 +80,7 @@ def described_run(run: Run) -> Described:
 
 def described_variable(info: VariableInfo) -> Described:
     """Return unit and statistics of a variable."""
-    known = info.statistics
-    return {
-        "unit": info.description.unit,
-        "n": known.n,
-        "first": [finite(known.first_time), finite(known.first_value)] if known.n else None,
-        "last": [finite(known.last_time), finite(known.last_value)] if known.n else None,
-        "min": finite(known.min),
-        "max": finite(known.max),
-        "mean": finite(known.mean),
-    }
+    return {"unit": info.description.unit} | plain_statistics(info.statistics)
 
 
 def _dataset(info: DatasetInfo) -> Described:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from pymanip_run import access
 from pymanip_run.errors import UsageError
 
 if TYPE_CHECKING:
@@ -75,13 +75,7 @@ class Account:
     @property
     def is_loopback(self) -> bool:
         """Whether the server is this computer."""
-        name = self.host.strip("[]").rstrip(".").lower()
-        if name == "localhost" or name.endswith(".localhost"):
-            return True
-        try:
-            return ipaddress.ip_address(name).is_loopback
-        except ValueError:
-            return False
+        return access.is_loopback(self.host)
 
 
 def addresses(given: str | Iterable[str]) -> Sequence[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import quote
@@ -255,17 +254,11 @@ def token_for(address: access.Address) -> str | None:
         return given
     try:
         kept = access.kept_token(address.host, address.port)
-        if kept is not None or not is_here(address.host):
+        if kept is not None or not access.is_here(address.host):
             return kept
         return access.read_token(access.token_path())
     except (OSError, RuntimeError, PymanipError):
         return None
-
-
-def is_here(host: str) -> bool:
-    """Tell whether a host is this computer."""
-    name = host.lower().rstrip(".")
-    return name in ("localhost", "::1", socket.gethostname().lower()) or name.startswith("127.")
 
 
 def entries_of(page: dict[str, Any]) -> Iterator[RemoteEntry]:

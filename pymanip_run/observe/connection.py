@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from pymanip_run import access
 from pymanip_run.clock import SYSTEM
 from pymanip_run.errors import RemoteError
 from pymanip_run.runtime.threads import Worker
@@ -198,7 +199,7 @@ class Connection:
             kind, why = "refused", "nobody listens there"
             hint = (
                 "is a run going on, and on this port?"
-                if _is_here(at.host)
+                if access.is_here(at.host)
                 else "is a run going on there, and is it shared?  pymanip-run experiment.yaml --share"
             )
         elif isinstance(error, socket.gaierror):
@@ -242,7 +243,3 @@ class Connection:
         made = RefusedError(f"{self.url}: {error.get('message', status)}{hint}")
         made.status, made.code = status, str(error.get("code", ""))
         return made
-
-
-def _is_here(host: str) -> bool:
-    return host in ("localhost", "::1", socket.gethostname()) or host.startswith("127.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from pymanip_run.clock import iso_local
+from pymanip_run.clock import as_seconds, iso_local
 from pymanip_run.records.html import small_table
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Entry(NamedTuple):
     @property
     def time(self) -> float:
         """Timestamp in Unix seconds."""
-        return self.ns // 1000 / 1e6
+        return as_seconds(self.ns)
 
 
 class Event(NamedTuple):
@@ -62,7 +62,7 @@ class Event(NamedTuple):
     @property
     def time(self) -> float:
         """Timestamp in Unix seconds."""
-        return self.ns // 1000 / 1e6
+        return as_seconds(self.ns)
 
 
 class Parameter(NamedTuple):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["finite", "plain", "written"]
+if TYPE_CHECKING:
+    from pymanip_run.records.kinds import Run, Statistics
+
+__all__ = ["finite", "plain", "plain_run", "plain_statistics", "written"]
 
 
 def finite(value: float | None) -> float | None:
@@ -22,6 +25,34 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     return value
+
+
+def plain_run(run: Run) -> dict[str, Any]:
+    """Return what was recorded of a run, without its texts."""
+    return {
+        "index": run.index,
+        "start": finite(run.start),
+        "stop": finite(run.stop),
+        "exit_code": run.exit_code,
+        "exit_reason": run.exit_reason,
+        "host": run.host,
+        "user": run.user,
+        "pid": run.pid,
+        "boot_id": run.boot_id,
+        "config_sha256": run.config_sha256,
+    }
+
+
+def plain_statistics(known: Statistics) -> dict[str, Any]:
+    """Return number, ends, extremes and mean of a variable; first and last are None without values."""
+    return {
+        "n": known.n,
+        "first": [finite(known.first_time), finite(known.first_value)] if known.n else None,
+        "last": [finite(known.last_time), finite(known.last_value)] if known.n else None,
+        "min": finite(known.min),
+        "max": finite(known.max),
+        "mean": finite(known.mean),
+    }
 
 
 def written(value: object) -> str:

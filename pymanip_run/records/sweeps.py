@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
+from pymanip_run.clock import as_seconds
+
 __all__ = ["POINT_STATES", "PointState", "SweepPoint"]
 
 PointState: TypeAlias = Literal["done", "failed", "end"]
@@ -40,9 +42,9 @@ class SweepPoint(NamedTuple):
     @property
     def start(self) -> float:
         """When its step began, Unix seconds."""
-        return self.start_ns // 1000 / 1e6
+        return as_seconds(self.start_ns)
 
     @property
     def time(self) -> float:
         """When it was over, Unix seconds."""
-        return self.ns // 1000 / 1e6
+        return as_seconds(self.ns)

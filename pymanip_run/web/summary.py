@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pymanip_run.clock import as_seconds
 from pymanip_run.records import Description
-from pymanip_run.records.plain import finite
+from pymanip_run.records.plain import finite, plain_run, plain_statistics
 from pymanip_run.web.encode import nonfinite_word
 
 if TYPE_CHECKING:
@@ -54,12 +54,7 @@ def _variable(info: VariableInfo) -> dict[str, Any]:
         "label": shown.label,
         "format": shown.format,
         "period": finite(shown.period),
-        "n": known.n,
-        "first": [finite(known.first_time), finite(known.first_value)] if known.n else None,
-        "last": [finite(known.last_time), finite(known.last_value)] if known.n else None,
-        "min": finite(known.min),
-        "max": finite(known.max),
-        "mean": finite(known.mean),
+        **plain_statistics(known),
         "m2": finite(known.m2),
         "gap": finite(known.longest_gap),
         "bad": known.nonfinite,
@@ -109,22 +104,7 @@ def datasets(infos: Mapping[str, DatasetInfo]) -> dict[str, Any]:
 
 def runs(known: Iterable[Run]) -> list[dict[str, Any]]:
     """Return the runs."""
-    return [
-        {
-            "index": run.index,
-            "start": finite(run.start),
-            "stop": finite(run.stop),
-            "exit_code": run.exit_code,
-            "exit_reason": run.exit_reason,
-            "host": run.host,
-            "user": run.user,
-            "pid": run.pid,
-            "boot_id": run.boot_id,
-            "config_sha256": run.config_sha256,
-            "texts": dict(run.texts),
-        }
-        for run in known
-    ]
+    return [plain_run(run) | {"texts": dict(run.texts)} for run in known]
 
 
 def event(one: Event) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING, Any
 
+from pymanip_run import access
 from pymanip_run.experiment.checks.finding import Finding, mapping, texts
 
 if TYPE_CHECKING:
@@ -28,7 +28,11 @@ def check_email(data: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(("email", "password"), "'user', whose password it is, is missing")
     if user and not password:
         yield Finding(("email", "user"), "the 'password' of this user is missing")
-    if password and email.get("security") == "none" and not _is_loopback(host or "localhost"):
+    if (
+        password
+        and email.get("security") == "none"
+        and not access.is_loopback(str(host or "localhost"))
+    ):
         text = "the password would cross the network unencrypted; use starttls or tls"
         yield Finding(("email", "security"), text, value=True)
     if "every" not in email and email.get("on") == []:
@@ -40,16 +44,6 @@ def check_email(data: Mapping[str, Any]) -> Iterator[Finding]:
     if email.get("attach_report") is True and not ends:
         text = "the report goes with the mail about the end: add 'finish' to 'on'"
         yield Finding(("email", "attach_report"), text, value=True, warning=True)
-
-
-def _is_loopback(host: object) -> bool:
-    name = str(host).strip("[]").rstrip(".").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 def check_server(data: Mapping[str, Any], folder: Path) -> Iterator[Finding]:
