@@ -116,7 +116,7 @@ def _make_durable(files: Files, paths: SessionPaths) -> None:
 def _rewrite(source: Path, target: Path, level: int, progress: Callable[[float], None]) -> None:
     try:
         with (
-            h5py.File(source, "r", locking=False) as old,
+            layout.open_to_read(source) as old,
             h5py.File(target, "x", libver=layout.LIBVER, locking=False) as new,
         ):
             layout.read_identity(old, source)
@@ -124,8 +124,8 @@ def _rewrite(source: Path, target: Path, level: int, progress: Callable[[float],
             copied = _Copy(_survey(old), level, progress)
             copied.group(old, new)
         with (
-            h5py.File(source, "r", locking=False) as old,
-            h5py.File(target, "r", locking=False) as new,
+            layout.open_to_read(source) as old,
+            layout.open_to_read(target) as new,
         ):
             _compare(old, new)
     except (OSError, RuntimeError, LookupError, ValueError, TypeError, MemoryError) as error:

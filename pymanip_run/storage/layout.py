@@ -16,6 +16,7 @@ from pymanip_run.clock import SYSTEM, iso_utc
 from pymanip_run.errors import DamagedFileError, NewerFormatError, PymanipError, StorageError
 from pymanip_run.records import SessionInfo
 from pymanip_run.storage.journal import Position
+from pymanip_run.storage.source import Source
 from pymanip_run.storage.untrusted import attribute, check_dataset
 
 if TYPE_CHECKING:
@@ -162,14 +163,19 @@ def _line(error: Exception) -> str:
 def open_to_read(path: Path) -> Any:
     """Open a session file that the caller holds under a shared lock.
 
-    HDF5 takes no lock, which it would refuse where there are none. The stdio driver keeps this apart from
-    handles of the same file that a script has open: HDF5 would share them, and refuse unlike locking.
+    HDF5 takes no lock, which it would refuse where there are none, and takes this for another file than
+    those of the same name that a script has open: it would share them, and refuse unlike locking.
+
+    Raises
+    ------
+    OSError
+        If there is none, or it is no HDF5 file.
     """
+    source = Source(path)
     try:
-        return h5py.File(path, "r", driver="stdio", locking=False)
-    except OSError:
-        # HDF5 takes whatever kept it from opening for a missing file; the system tells what it was.
-        path.open("rb").close()
+        return h5py.File(source, "r")
+    except BaseException:
+        source.close()
         raise
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from pymanip_run.storage.source import check_heap
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -94,9 +96,20 @@ class Overlay(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Fill `buffer` from the position: the file under the changed pages; zeros in holes."""
-        view = memoryview(buffer).cast("B")
+        """Fill `buffer` from the position: the file under the changed pages; zeros in holes.
+
+        Raises
+        ------
+        DamagedFileError
+            If it gets a global heap that would send HDF5 round in circles.
+        """
         start = self._position
+        view = memoryview(buffer).cast("B")
+        self._position = start + self._fill(view, start)
+        check_heap(start, view[: self._position - start], self.peek)
+        return self._position - start
+
+    def _fill(self, view: memoryview, start: int) -> int:
         stop = max(start, min(start + len(view), self.length))
         data = self._read(stop - start, start)
         view[: len(data)] = data
@@ -106,7 +119,6 @@ class Overlay(io.RawIOBase):
             if page is not None:
                 low, high = max(start, number * PAGE), min(stop, number * PAGE + len(page))
                 view[low - start : high - start] = page[low - number * PAGE : high - number * PAGE]
-        self._position = stop
         return stop - start
 
     def write(self, data: memoryview) -> int:  # type: ignore[override]
@@ -168,11 +180,8 @@ class Overlay(io.RawIOBase):
 
     def peek(self, offset: int, size: int) -> bytes:
         """Return bytes as HDF5 sees them."""
-        buffer = bytearray(size)
-        position, self._position = self._position, offset
-        got = self.readinto(memoryview(buffer))
-        self._position = position
-        return bytes(buffer[:got])
+        buffer = bytearray(max(0, min(size, self.length - offset)))
+        return bytes(buffer[: self._fill(memoryview(buffer), offset)])
 
     def changes(self) -> list[Change]:
         """Return the runs of bytes below the committed end that differ from the file.
