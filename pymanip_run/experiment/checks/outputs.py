@@ -62,7 +62,7 @@ def check_server(data: Mapping[str, Any], folder: Path) -> Iterator[Finding]:
 
 
 def inactive(data: Mapping[str, Any]) -> Iterator[Finding]:
-    """Yield what is valid but not done in this version, so that nobody relies on it."""
+    """Yield what is valid but has no effect as things are, so that nobody relies on it."""
     if data.get("plots") and mapping(data, "server").get("enabled") is False:
         text = "without the dashboard, plots are drawn in windows only, where there is a screen, or with --offscreen"
         yield Finding(("plots",), text, warning=True)
