@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, TypeAlias
 from pymanip_run.core.context import current_task
 from pymanip_run.runtime.cancelling import cancel
 from pymanip_run.runtime.places import place_of
-from pymanip_run.runtime.troubles import AS_EVENT, one_line
+from pymanip_run.runtime.troubles import AS_EVENT, AT_START, one_line
 from pymanip_run.units import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
-    from pymanip_run.alarms.rules import Change
+    from pymanip_run.alarms.rules import Change, Rule, Status
     from pymanip_run.alarms.words import Words
     from pymanip_run.runtime.stop import StopSignal
     from pymanip_run.runtime.work import Tell
@@ -67,6 +67,7 @@ class _Told:
     times: deque[int] = field(default_factory=lambda: deque(maxlen=TOLD_AN_HOUR))
     untold: int = 0
     is_told: bool = True
+    is_active: bool = False
 
     def admits(self, ns: int) -> bool:
         """Count an activation; return whether it is told."""
@@ -100,7 +101,7 @@ class Actions:
     post
         Sends a mail about an alarm; None: there is nobody to send to.
     keep
-        Is called after changes that were told, to store the states.
+        Is called after each change, also where it was only counted, to store the states.
     """
 
     def __init__(
@@ -135,11 +136,21 @@ class Actions:
     def __call__(self, changes: Sequence[Change]) -> None:
         """Act on changes."""
         self.history += changes
-        told = [self._cleared(c) if c.level == "cleared" else self._became(c) for c in changes]
-        if any(told):
-            self._keep()
+        for change in changes:
+            if change.level == "cleared":
+                self._cleared(change)
+            else:
+                self._became(change)
+        self._keep()
 
-    def _became(self, change: Change) -> bool:
+    def still_active(self, statuses: Iterable[Status]) -> None:
+        """Tell of the alarms that are active since an earlier run; nothing else is done about them."""
+        words = self._words.at_once()
+        for status in statuses:
+            if status.restored:
+                self._event(status.rule, words.still_active(status), logging.WARNING, AT_START)
+
+    def _became(self, change: Change) -> None:
         name, orders = change.rule.name, self._orders.get(change.rule.name, Orders())
         words = self._words.at_once()
         text = words.became_active(change)
@@ -148,30 +159,30 @@ class Actions:
             # First of all: whatever goes wrong with the rest, the run must end.
             self._stop.request(f"alarm {name}: {headline}", STOPPED_BY_ALARM)
         told = self._told.setdefault(name, _Told())
-        untold = told.untold
-        if is_told := told.admits(change.ns):
+        untold, told.is_active = told.untold, True
+        if told.admits(change.ns):
             told.untold = 0
             more = f" (active {untold} times more since, which was only counted)" if untold else ""
             if told.is_last:
                 more += f" (it comes and goes: told {TOLD_AN_HOUR} times within an hour, now only counted)"
-            self._event(change, text + more, logging.WARNING)
+            self._event(change.rule, text + more, logging.WARNING)
         if orders.mail and self._post is not None:
             self._guarded(name, self._post, change, headline, text)
         for named in orders.run:
             self._start(name, *named)
-        return is_told
 
-    def _cleared(self, change: Change) -> bool:
+    def _cleared(self, change: Change) -> None:
         told = self._told.get(change.rule.name)
-        if told is not None and not told.is_told:
-            return False
-        self._event(change, self._words.cleared(change), logging.INFO)
-        return True
+        if told is not None:
+            told.is_active = False
+        if told is None or told.is_told:
+            self._event(change.rule, self._words.cleared(change), logging.INFO)
 
-    def _event(self, change: Change, text: str, level: int) -> None:
-        rule = change.rule
+    def _event(
+        self, rule: Rule, text: str, level: int, marks: Mapping[str, bool] = AS_EVENT
+    ) -> None:
         source = rule.name if rule.period is None else rule.variable
-        logger.log(level, "alarm %s: %s", source, text, extra=AS_EVENT)
+        logger.log(level, "alarm %s: %s", source, text, extra=marks)
         self._guarded(rule.name, self._tell, "alarm", source, text)
 
     @staticmethod
@@ -239,5 +250,6 @@ class Actions:
         """Tell what was only counted."""
         for name, told in self._told.items():
             if told.untold:
-                text = f"was active {told.untold} times more, which was only counted"
+                now = ", and is still active" if told.is_active else ""
+                text = f"was active {told.untold} times more, which was only counted{now}"
                 self._guarded(name, self._tell, "alarm", name, text)

@@ -2,18 +2,55 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import TYPE_CHECKING, Any
 
+from pymanip_run.errors import PymanipError
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from pymanip_run.alarms.rules import Rule, Status
 
-__all__ = ["KEPT", "kept_of", "restored"]
+__all__ = ["KEPT", "Keeper", "kept_of", "restored"]
+
+logger = logging.getLogger(__name__)
 
 #: The metadata item that holds them.
 KEPT = "_alarms"
+
+
+class Keeper:
+    """Stores the alarms that are active, each time that they are others.
+
+    Parameters
+    ----------
+    stored
+        What is stored already.
+    save
+        Stores them. That it cannot, on a full disk for example, is said once and keeps nobody.
+    """
+
+    def __init__(self, stored: object, save: Callable[[dict[str, Any]], object]) -> None:
+        self._stored = stored or {}
+        self._save = save
+        self._has_failed = False
+
+    def __call__(self, statuses: Iterable[Status]) -> None:
+        """Store them if need be."""
+        kept = kept_of(statuses)
+        # Compared with what is known here: reading it anew takes longer than storing it.
+        if kept == self._stored:
+            return
+        try:
+            self._save(kept)
+        except PymanipError as error:
+            if not self._has_failed:
+                logger.warning("the states of the alarms could not be stored: %s", error)
+            self._has_failed = True
+        else:
+            self._stored, self._has_failed = kept, False
 
 
 def kept_of(statuses: Iterable[Status]) -> dict[str, Any]:

@@ -22,13 +22,16 @@ if TYPE_CHECKING:
 __all__ = ["replayed"]
 
 STRETCH = 100_000  # entries that are in memory at once
+#: A run that is ending falls silent; what is silent for longer than this (seconds) was so before.
+ENDING = 30.0
 
 
 def replayed(view: SessionView, rules: Sequence[Rule]) -> Iterator[Change]:
     """Yield what alarms make of a recorded session, one of its runs after the other.
 
     As in the runs themselves, ages count from the start of each, and an alarm that was active at
-    the end of one is shown in the next, and acts again only when it becomes active again.
+    the end of one is shown in the next, and acts again only when it becomes active again. When a run
+    was asked to end is not recorded: that its last values grow old makes none of them stale.
 
     Parameters
     ----------
@@ -43,8 +46,17 @@ def replayed(view: SessionView, rules: Sequence[Rule]) -> Iterator[Change]:
         engine.count_ages(as_ns(start))
         for ns, names, values in _entries(view, rules, start, stop):
             yield from engine.take(ns, names, values)
-        yield from engine.advance(as_ns(stop))
+        last = engine.advance(as_ns(stop))
+        yield from (c for c in last if c.rule.period is None or _goes_on(view, c.time, stop))
         kept = kept_of(engine.statuses())
+
+
+def _goes_on(view: SessionView, time: float, stop: float) -> bool:
+    """Tell whether a run measured anything after a time, or at least went on for long."""
+    names = view.logged_variables()
+    return stop - time > ENDING or any(
+        len(view.logged_variable(name).between(time, stop)[0]) for name in names
+    )
 
 
 def _runs(view: SessionView) -> list[tuple[float, float]]:

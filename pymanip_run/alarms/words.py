@@ -107,14 +107,20 @@ class Words:
         headline = self.headline(rule, self.value(status, now), now)
         if status.level == "pending":
             return f"{headline}, alarm in {format_duration(rule.hold - (now - status.time))}"
-        began = iso_local(status.time)[:19].replace("T", " ")
         earlier = ", in an earlier run" if status.restored else ""
-        return f"{headline}, since {began}{earlier}; {self.clears(rule)}"
+        return f"{headline}, since {_when(status)}{earlier}; {self.clears(rule)}"
+
+    def still_active(self, status: Status) -> str:
+        """Return the text of an alarm that an earlier run left active."""
+        rule = status.rule
+        text = self.headline(rule, status.value, status.time)
+        text = f"{rule.message}: {text}" if rule.message else text
+        return f"still active since {_when(status)}, in an earlier run: {text}; {self.clears(rule)}"
 
     @staticmethod
     def value(status: Status, now: float) -> float:
-        """Return the value that a status tells: ages go on."""
-        aged = status.rule.when.quantity == "age" and not status.restored
+        """Return the value that a status tells: ages go on, also since an earlier run."""
+        aged = status.rule.when.quantity == "age"
         return status.value + now - status.time if aged else status.value
 
     # -- parts ------------------------------------------------------------------------------------
@@ -171,3 +177,7 @@ class Words:
     def _description(self, name: str) -> Description | None:
         info = self._variables().get(name)
         return None if info is None else info.description
+
+
+def _when(status: Status) -> str:
+    return iso_local(status.time)[:19].replace("T", " ")

@@ -67,7 +67,8 @@ class _Talk(logging.Handler):
     events_shown = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        if self.events_shown and _is_event(record):
+        is_before_it = getattr(record, "at_start", False)
+        if self.events_shown and _is_event(record) and not is_before_it:
             return
         try:
             sys.stderr.write(self.format(record) + "\n")
@@ -128,7 +129,7 @@ def logging_to(path: Path | None, level: int, *, events_shown: bool = False) -> 
 
     A file that cannot be written is no reason not to measure. What is an event of the session too
     is said once: not on standard error where a display shows events (`events_shown`), and again in
-    the file only with its traceback.
+    the file only with its traceback. What is told before there is a display is said in any case.
     """
     root = logging.getLogger()
     brief = _Talk(LEVELS[max(-2, min(2, level))])

@@ -23,6 +23,7 @@ def replay_session(file: str, overrides: Sequence[str], session: str, *, as_json
     from pymanip_run.cli.files import found
     from pymanip_run.experiment.build.plan import prepare
     from pymanip_run.experiment.rehearsal.replay import replay
+    from pymanip_run.experiment.run.watch import all_rules
     from pymanip_run.livetable.text import glyphs_for
 
     path = found(session, f"{file} --replay")
@@ -30,7 +31,7 @@ def replay_session(file: str, overrides: Sequence[str], session: str, *, as_json
         for warning in plan.loaded.warnings if TALK.level >= 0 else ():
             say(f"warning: {warning}")
         report = replay(plan, path)
-        has_alarms = bool(plan.alarms)
+        has_alarms = bool(all_rules(plan))
     if as_json:
         text = json.dumps(report.as_json(), allow_nan=False)
     else:

@@ -3,7 +3,7 @@
 # ruff: noqa: PLC0415 - heavy modules are imported where they are used, --help must not wait for them
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +12,7 @@ import typer
 from pymanip_run.cli.files import as_typed
 from pymanip_run.cli.outcome import TALK, leave_now, say
 from pymanip_run.errors import PymanipError, UsageError
+from pymanip_run.masking import MASK, masked_assignment, starred
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -58,6 +59,8 @@ class Wish:
         Of the run after which they shall; None: the last one.
     simulate
         Whether with simulated devices.
+    environment
+        What variables of the environment set besides, as ``PYMANIP_RUN_…=value``.
     """
 
     file: str
@@ -67,6 +70,7 @@ class Wish:
     anyway: bool = False
     number: int | None = None
     simulate: bool = False
+    environment: Sequence[str] = ()
 
     @property
     def path(self) -> str | None:
@@ -77,6 +81,11 @@ class Wish:
     def is_there(self) -> bool:
         """Whether sweeps shall go on at all."""
         return self.resume or self.anyway or self.number is not None
+
+    def within(self, plan: Plan) -> Wish:
+        """Return it with what the environment sets of the experiment."""
+        found = tuple(text for text in plan.loaded.overrides if text.startswith(ENVIRONMENT))
+        return replace(self, environment=found)
 
     def check(self, *, new: bool | None, dry_run: bool, replay: str | None) -> None:
         """Refuse what does not go together.
@@ -104,21 +113,29 @@ class Wish:
     def command(
         self, *options: str, overrides: Sequence[str] | None = None, session: str | None = None
     ) -> str:
-        """Return the command that does it with other options."""
+        """Return the command that does it with other options; below it what must be given again by hand."""
         from pymanip_run.wording import quoted
 
-        given = self.overrides if overrides is None else overrides
-        pairs = [text.partition("=") for text in given if text.startswith(ENVIRONMENT)]
+        given = (*self.environment, *self.overrides) if overrides is None else overrides
+        shown = [text for text in given if not _is_hidden(text)]
+        pairs = [text.partition("=") for text in shown if text.startswith(ENVIRONMENT)]
         environment = [f"{name}={quoted(value)}" for name, _, value in pairs]
         words = [*environment, "pymanip-run", quoted(self.file)]
         if self.simulate:
             words.append("--simulate")
-        for override in given:
-            if not override.startswith(ENVIRONMENT):
-                words += ["--set", quoted(override)]
+        for text in shown:
+            if not text.startswith(ENVIRONMENT):
+                words += ["--set", quoted(text)]
         if (session := session or self.session) is not None:
             words += ["--session", quoted(session)]
-        return " ".join([*words, *options])
+        hidden = ", ".join(text.partition("=")[0] for text in given if _is_hidden(text))
+        below = f"\n    with {hidden} given as before: it is not shown" if hidden else ""
+        return " ".join([*words, *options]) + below
+
+
+def _is_hidden(override: str) -> bool:
+    """Tell whether an override has a secret: its value is not known, or must not be shown."""
+    return MASK in masked_assignment(starred(override))
 
 
 def gone_on(
@@ -165,7 +182,7 @@ def _resumed(plan: Plan, wish: Wish) -> tuple[str, Resumption]:
         _say_nothing_left(past, comparison, wish)
         leave_now(0)
     if comparison.changes and not wish.anyway:
-        raise UsageError(_refusal(past.course, comparison, wish))
+        raise UsageError(_refusal(past, past.course, comparison, wish))
     _say_what_goes_on(past, comparison, wish)
     return str(path), comparison.resumption(past.course, anyway=wish.anyway)
 
@@ -180,7 +197,7 @@ def _note_unfinished(plan: Plan, wish: Wish, exists: str | None) -> None:
         target = plan.session_path(wish.path, exists).resolve()
     except UsageError:
         return  # which is said by who opens it
-    run = None if wish.session is not None else last_run(plan)
+    run = None if _is_named(plan, wish) else last_run(plan)
     if run is not None and run.is_running:
         return  # that, too
     last = target if run is None else Path(run.session)
@@ -188,14 +205,12 @@ def _note_unfinished(plan: Plan, wish: Wish, exists: str | None) -> None:
         past = find_past(last) if last.is_file() else None
     except (PymanipError, OSError):
         return  # which is said by who opens it
-    if past is None or past.course is None or not past.course.unfinished:
+    if past is None or (left := past.left) is None:
         return
-    if last == target:
-        command = wish.command(f"--resume-run {past.course.run.index}")
-    else:
-        command = wish.command("--resume", session=as_typed(past.path))
+    session = None if last == target else as_typed(past.path)
+    command = wish.command(f"--resume-run {left.run.index}", session=session)
     say(
-        f"note: {_unfinished(past.course)} unfinished; this run begins anew. "
+        f"note: {_unfinished(left)} unfinished; this run begins anew. "
         f"To go on there, end this one and type:  {command}"
     )
 
@@ -216,11 +231,21 @@ def _session(plan: Plan, wish: Wish) -> Path:
     """Return the session whose sweeps go on: the one that was named, else that of the last run."""
     from pymanip_run.experiment.run.resume import last_run
 
-    named = any(text.partition("=")[0].strip().startswith("session") for text in wish.overrides)
     where = plan.session_path(wish.path, "append")
-    if wish.session is None and not named and (run := last_run(plan)) is not None:
+    if not _is_named(plan, wish) and (run := last_run(plan)) is not None:
         return Path(run.session)
     return where.resolve()
+
+
+def _is_named(plan: Plan, wish: Wish) -> bool:
+    """Tell whether somebody says which session it is, besides the experiment file."""
+    if wish.session is not None:
+        return True
+    for name, _, _ in (text.partition("=") for text in plan.loaded.overrides):
+        path = name.removeprefix(ENVIRONMENT).lower().replace("__", ".")
+        if [part.strip() for part in path.split(".")] in (["session"], ["session", "file"]):
+            return True
+    return False
 
 
 def _unfinished(course: Course) -> str:
@@ -248,7 +273,7 @@ def _say_nothing_left(past: Past, comparison: Comparison | None, wish: Wish) -> 
     say("\n".join(lines))
 
 
-def _refusal(course: Course, comparison: Comparison, wish: Wish) -> str:
+def _refusal(past: Past, course: Course, comparison: Comparison, wish: Wish) -> str:
     from pymanip_run.session.sweeping import called
 
     lines = [f"what is measured is not what it was when {called(course)} began:"]
@@ -259,6 +284,9 @@ def _refusal(course: Course, comparison: Comparison, wish: Wish) -> str:
         lines += ["it was started with other settings; to go on as it began:", f"  {as_it_was}"]
     lines += ["to go on nevertheless, or to begin anew:"]
     lines += [f"  {wish.command(*chosen, '--resume-anyway')}", f"  {wish.command()}"]
+    if past.earlier is not None and wish.number is None:
+        lines += [f"{_unfinished(past.earlier)} too; to go on there instead:"]
+        lines += [f"  {wish.command(f'--resume-run {past.earlier.run.index}')}"]
     return "\n".join(lines)
 
 

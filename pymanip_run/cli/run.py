@@ -199,6 +199,7 @@ def run(
         warnings = (*plan.loaded.warnings, *plan.loaded.inactive)
         for warning in warnings if TALK.level >= 0 else ():
             say(f"warning: {warning}")
+        wish = wish.within(plan)
         chosen, exists, resumption = gone_on(plan, wish, exists)
         serving = None if no_server else _port_of(plan, port, share)
         try:
@@ -313,7 +314,7 @@ def _watched(
         code = _exit_code(stop.exit_code, failure)
         ending = ending_of(sesn, state, code, failure)
         if text := how_to_go_on(wish, state.sweeps()):
-            ending = replace(ending, troubles=(*ending.troubles, text))
+            ending = replace(ending, troubles=(*ending.troubles, *text.split("\n")))
         display.close(
             ending.reason, _summary(sesn, state, code, ending) if options.mode == "json" else None
         )

@@ -6,13 +6,12 @@ First what a telephone shows of it: what is wrong, or that all is well; then the
 from __future__ import annotations
 
 import html
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pymanip_run.clock import iso_local
-from pymanip_run.errors import PymanipError
-from pymanip_run.mail.letter import Attachment, Figure, Letter, one_line
+from pymanip_run.mail.enclosed import MOST_BYTES, Enclosed, enclosed
+from pymanip_run.mail.letter import Letter, one_line
 from pymanip_run.masking import starred
 from pymanip_run.units import format_clock, format_duration
 
@@ -24,13 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["bare", "compose", "subject_of"]
 
-logger = logging.getLogger(__name__)
-
 MOST_ROWS = 300
 MOST_EVENTS = 50
-MOST_FIGURE_BYTES = (
-    8_000_000  # many servers refuse mails above 10 MB, which is 7.5 MB before base64
-)
 _STYLE = "border-collapse:collapse;font-family:sans-serif;font-size:14px"
 _CELL = "padding:3px 10px;border-bottom:1px solid #ccc;text-align:"
 _WRONG = "color:#b00020;font-weight:bold"
@@ -62,12 +56,7 @@ class _Content:
     events: Sequence[str]
     more_events: int
     address: str | None
-    figures: Sequence[Figure]
-    #: Why plots are left out, "" where none is.
-    without: str
-    attachments: Sequence[Attachment]
-    #: What is attached, or why it is not; "" where nothing was to be.
-    attached: str
+    enclosed: Enclosed
 
 
 def subject_of(occasions: Sequence[Occasion], sources: Sources) -> str:
@@ -98,7 +87,9 @@ def _wellbeing(active: Sequence[AlarmLine]) -> str:
     return f"{len(active)} alarms: {', '.join(line.name for line in active)}"
 
 
-def compose(occasions: Sequence[Occasion], sources: Sources, since: float) -> Letter:
+def compose(
+    occasions: Sequence[Occasion], sources: Sources, since: float, most: int = MOST_BYTES
+) -> Letter:
     """Return the mail about one or more occasions.
 
     Parameters
@@ -109,14 +100,16 @@ def compose(occasions: Sequence[Occasion], sources: Sources, since: float) -> Le
         The state of the run.
     since
         Time of the last mail, in Unix seconds: later events are listed.
+    most
+        Bytes that figures and files may have in all; those that do not fit are named.
     """
-    content = _content(occasions, sources, since)
+    content = _content(occasions, sources, since, most)
     return Letter(
         subject_of(occasions, sources),
         _as_text(content),
         _as_html(content),
-        content.figures,
-        content.attachments,
+        content.enclosed.figures,
+        content.enclosed.attachments,
     )
 
 
@@ -128,7 +121,7 @@ def bare(occasions: Sequence[Occasion], sources: Sources) -> Letter:
     return Letter(subject, text, f"<pre>{html.escape(text)}</pre>")
 
 
-def _content(occasions: Sequence[Occasion], sources: Sources, since: float) -> _Content:
+def _content(occasions: Sequence[Occasion], sources: Sources, since: float, most: int) -> _Content:
     alarms = list(sources.alarms())
     active = [line for line in alarms if line.level == "active"]
     top = [one_line(o.text) for o in occasions if o.text]
@@ -136,8 +129,6 @@ def _content(occasions: Sequence[Occasion], sources: Sources, since: float) -> _
         top.append(_wellbeing(active))
     rows = _rows(sources, sources.now())
     events = sources.view.events(after=since)
-    figures, without = _figures(sources)
-    attachments, attached = _report(occasions, sources, sum(len(f.png) for f in figures))
     return _Content(
         top=[starred(text) for text in top],
         is_wrong=bool(active) or any(o.kind in ("alarm", "error") for o in occasions),
@@ -149,10 +140,7 @@ def _content(occasions: Sequence[Occasion], sources: Sources, since: float) -> _
         events=[_event(event) for event in events[-MOST_EVENTS:]],
         more_events=max(0, len(events) - MOST_EVENTS),
         address=sources.address(),
-        figures=figures,
-        without=without,
-        attachments=attachments,
-        attached=attached,
+        enclosed=enclosed(occasions, sources, most),
     )
 
 
@@ -190,47 +178,6 @@ def _event(event: Event) -> str:
     )
 
 
-def _figures(sources: Sources) -> tuple[list[Figure], str]:
-    """Return the plots that go with the mail, and why others do not."""
-    try:
-        figures = list(sources.figures())
-    except PymanipError as error:
-        return [], one_line(f"Without its plots: {error}")
-    except Exception:
-        # A mail without its plots is better than none.
-        logger.exception("the figures of a mail could not be drawn")
-        return [], "Without its plots, which could not be drawn; the log of the run says why"
-    kept, size = [], 0
-    for figure in figures:
-        size += len(figure.png)
-        if size <= MOST_FIGURE_BYTES:
-            kept.append(figure)
-    left = len(figures) - len(kept)
-    return kept, f"Without {left} more plots, which would be too large" if left else ""
-
-
-def _report(
-    occasions: Sequence[Occasion], sources: Sources, size: int
-) -> tuple[list[Attachment], str]:
-    """Return the report that goes with the mail about the end, and what the mail says of it."""
-    ending = next((one for one in occasions if one.kind == "finish"), None)
-    if ending is None or sources.report is None:
-        return [], ""
-    try:
-        found = sources.report(ending)
-    except PymanipError as error:
-        return [], one_line(f"Without the report of the session: {error}")
-    except Exception:
-        logger.exception("the report for a mail could not be made")
-        return (
-            [],
-            "Without the report of the session, which could not be made; the log of the run says why",
-        )
-    if size + len(found.html) > MOST_FIGURE_BYTES:
-        return [], "Without the report of the session, which would be too large"
-    return [found], one_line(f"The report of the session is attached: {found.name}")
-
-
 # -- as text ----------------------------------------------------------------------------------------
 
 
@@ -255,10 +202,10 @@ def _text_lines(content: _Content) -> Iterator[str]:
     for title, lines in (("Sweeps", content.sweeps), ("Alarms", content.alarms)):
         if lines:
             yield from ("", title, *lines)
-    if content.figures:
-        titles = "; ".join(one_line(figure.title) for figure in content.figures)
+    if content.enclosed.figures:
+        titles = "; ".join(one_line(figure.title) for figure in content.enclosed.figures)
         yield from ("", f"Plots, shown with the HTML of this mail: {titles}")
-    for remark in filter(None, (content.without, content.attached)):
+    for remark in content.enclosed.remarks:
         yield from ("", remark)
     if content.address:
         yield from ("", f"Dashboard: {content.address}")
@@ -295,10 +242,10 @@ def _html_parts(content: _Content) -> Iterator[str]:
         yield f"<p>and {content.more_rows} more variables</p>"
     for title, lines in (("Sweeps", content.sweeps), ("Alarms", content.alarms)):
         yield from _html_list(title, lines)
-    for number, figure in enumerate(content.figures):
+    for number, figure in enumerate(content.enclosed.figures):
         title = html.escape(one_line(figure.title))
         yield f'<p>{title}<br><img src="cid:figure-{number}" alt="{title}" style="max-width:100%"></p>'
-    for remark in filter(None, (content.without, content.attached)):
+    for remark in content.enclosed.remarks:
         yield f"<p>{html.escape(remark)}</p>"
     if content.address:
         link = html.escape(content.address)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pymanip_run.clock import SYSTEM
 from pymanip_run.mail.compose import bare, compose, subject_of
+from pymanip_run.mail.enclosed import MOST_BYTES, room_within
 from pymanip_run.mail.letter import one_line, to_message
 from pymanip_run.mail.pacing import Pacing
 from pymanip_run.mail.smtp import DEADLINE, MailError, deliver
@@ -23,6 +24,8 @@ from pymanip_run.runtime.troubles import Troubles
 from pymanip_run.units import format_duration
 
 if TYPE_CHECKING:
+    from email.message import Message
+
     from pymanip_run.mail.account import Account
     from pymanip_run.mail.facts import Kind, Occasion, Sources
     from pymanip_run.runtime.work import Tell
@@ -155,6 +158,7 @@ class SmtpOutbox(Outbox):
         self._waiting: list[_Waiting] = []
         self._on_its_way: list[Occasion] = []
         self._not_before = 0.0
+        self._most = MOST_BYTES
         self._last: Occasion | None = None
         self._is_last = False
         self._done: Future[None] = Future()
@@ -264,25 +268,37 @@ class SmtpOutbox(Outbox):
 
     def _send(self, occasions: list[Occasion], is_last: bool) -> None:
         now, began = self._sources.now(), SYSTEM.monotonic()
-        try:
-            letter = compose(occasions, self._sources, self._since)
-        except Exception:
-            logger.exception("a mail could not be made as it should be")
-            letter = bare(occasions, self._sources)
-        message = to_message(letter, self._account)
-        try:
-            # Drawing the plots takes its part of the time.
-            left = max(LEAST_TIME, self._deadline - (SYSTEM.monotonic() - began))
-            refused = deliver(self._account, message, left)
-        except MailError as error:
-            self._failed(occasions, error, is_last)
-            return
+        while True:
+            message, is_full = self._composed(occasions)
+            try:
+                # Drawing the plots takes its part of the time.
+                left = max(LEAST_TIME, self._deadline - (SYSTEM.monotonic() - began))
+                refused = deliver(self._account, message, left)
+                break
+            except MailError as error:
+                if error.limit is None or not is_full:
+                    self._most = MOST_BYTES  # it was not the plots
+                    self._failed(occasions, error, is_last)
+                    return
+                # With fewer plots, now and from now on; without any where the server is not clear.
+                room = room_within(error.limit)
+                self._most = room if room < self._most else 0
         self._since, self._wait, self._not_before = now, self._first_wait, 0.0
         if self._status.failures:
             self._troubles.worked(SYSTEM.monotonic())
         logger.info("mail sent: %s", message["Subject"])
         for text in refused:
             self._tell("error", SOURCE, f"not accepted: {text}")
+
+    def _composed(self, occasions: list[Occasion]) -> tuple[Message, bool]:
+        """Return a mail, and whether it could be made smaller."""
+        try:
+            letter = compose(occasions, self._sources, self._since, self._most)
+        except Exception:
+            logger.exception("a mail could not be made as it should be")
+            letter = bare(occasions, self._sources)
+        is_full = bool(letter.figures or letter.attachments)
+        return to_message(letter, self._account), is_full
 
     def _failed(self, occasions: list[Occasion], error: MailError, is_last: bool) -> None:
         now = SYSTEM.monotonic()

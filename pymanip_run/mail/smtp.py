@@ -28,6 +28,7 @@ __all__ = ["DEADLINE", "MailError", "deliver"]
 
 DEADLINE = 30.0  # seconds
 LASTING = 500  # replies from here on are no use trying again after (RFC 5321 4.2.1)
+TOO_LARGE = 552  # RFC 1870 6.1, with 5.3.4 of RFC 3463
 MAX_TEXT = 300
 
 
@@ -38,11 +39,15 @@ class MailError(Exception):
     ----------
     lasting : bool
         Whether trying again is of no use before somebody has changed something.
+    limit : int or None
+        How many bytes a mail may have that was too large for the server, 0 if it did not say that;
+        None if that was not the reason.
     """
 
-    def __init__(self, message: str, *, lasting: bool = False) -> None:
+    def __init__(self, message: str, *, lasting: bool = False, limit: int | None = None) -> None:
         super().__init__(message)
         self.lasting = lasting
+        self.limit = limit
 
     @property
     def brief(self) -> str:
@@ -124,7 +129,7 @@ class _Attempt:
             words = error.smtp_error
             text = words.decode("utf-8", "replace") if isinstance(words, bytes) else str(words)
             code = f"{error.smtp_code} " if error.smtp_code > 0 else "this is no answer: "
-            raise self._error(code + text, [error.smtp_code]) from None
+            raise self._error(code + text, [error.smtp_code], text) from None
         except ssl.SSLCertVerificationError as error:
             text = f"its certificate is not trusted: {error.verify_message}"
             raise self._error(text, [500]) from None
@@ -162,10 +167,17 @@ class _Attempt:
         finally:
             client.close()
 
-    def _error(self, text: str, codes: list[int] | None = None) -> MailError:
+    def _error(self, text: str, codes: list[int] | None = None, words: str = "") -> MailError:
         place = f"{self._account.host}:{self._account.server_port}"
         lasting = bool(codes) and all(code >= LASTING for code in codes or ())
-        return MailError(self._clean(f"{place}: {self.step}: {text}"), lasting=lasting)
+        too_large = codes == [TOO_LARGE] or words.startswith("5.3.4")
+        limit = self._announced() if too_large else None
+        return MailError(self._clean(f"{place}: {self.step}: {text}"), lasting=lasting, limit=limit)
+
+    def _announced(self) -> int:
+        """Return how large the server says that a mail may be (RFC 1870), 0 if it does not."""
+        text = getattr(self.client, "esmtp_features", {}).get("size", "")
+        return int(text) if text.isdecimal() and len(text) < 20 else 0
 
     def _clean(self, text: str) -> str:
         """Return a text of the server, which may repeat the password, in one line without it."""

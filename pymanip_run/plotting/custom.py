@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,8 @@ __all__ = ["figures_of", "keep_alive"]
 logger = logging.getLogger(__name__)
 
 STEP = 0.05  # seconds between two looks at what the user does
+#: Each toolkit has exceptions of its own, and a callback of the user's may want to leave.
+FAULTS = (Exception, SystemExit)
 DRAW_PERIOD = 0.5  # seconds between two drawings of what changed
 #: Seconds that windows may keep the tasks waiting before that is said.
 LONG = 0.1
@@ -52,20 +55,22 @@ async def keep_alive(figures: Iterable[Any], closed: Callable[[str], object]) ->
     closed
         Is told why a window is not looked after any more.
     """
-    left = [
-        figure
-        for figure in figures
-        if getattr(figure.canvas, "required_interactive_framework", None) is not None
-    ]
-    connected = [
-        (figure.canvas, figure.canvas.mpl_connect("close_event", partial(_closed, left, closed)))
-        for figure in left
-    ]
+    left: list[Any] = []
+    connected = []
+    for figure in figures:
+        try:
+            if getattr(figure.canvas, "required_interactive_framework", None) is not None:
+                left.append(figure)
+                number = figure.canvas.mpl_connect("close_event", partial(_closed, left, closed))
+                connected.append((figure.canvas, number))
+        except FAULTS as error:
+            _drop(left, figure, closed, f"is not looked after: {error}")
     try:
         await _look_after(left, closed)
     finally:
         for canvas, number in connected:
-            canvas.mpl_disconnect(number)
+            with suppress(*FAULTS):  # its window may be gone
+                canvas.mpl_disconnect(number)
 
 
 async def _look_after(left: list[Any], closed: Callable[[str], object]) -> None:
@@ -80,7 +85,7 @@ async def _look_after(left: list[Any], closed: Callable[[str], object]) -> None:
                 if draws and figure.stale:
                     figure.canvas.draw_idle()
                 figure.canvas.flush_events()
-            except Exception as error:  # noqa: BLE001 - each toolkit has exceptions of its own
+            except FAULTS as error:
                 _drop(left, figure, closed, f"is gone: {error}")
         took = loop.time() - began
         if took > LONG and not is_told:

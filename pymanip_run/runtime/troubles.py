@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from pymanip_run.runtime.status import TaskStatus
     from pymanip_run.runtime.work import Tell
 
-__all__ = ["AS_EVENT", "Misses", "Troubles", "one_line", "tell_of_task"]
+__all__ = ["AS_EVENT", "AT_START", "Misses", "Troubles", "one_line", "tell_of_task"]
 
 logger = logging.getLogger(__name__)
 
 #: Marks log records that are told as events too: displays that show events leave them out.
 AS_EVENT = {"as_event": True}
+#: Those that are told at the start of a run, before there is a display to show them.
+AT_START = {"as_event": True, "at_start": True}
 REMINDER = 3600.0  # seconds between two reminders
 TOLD_AN_HOUR = 10
 KINDS = 5  # of failures in one series, each told with its traceback

@@ -15,7 +15,7 @@ from pymanip_run.plotting.custom import keep_alive
 from pymanip_run.plotting.display import SOURCE, Display, Order
 from pymanip_run.plotting.pictures import pictures
 from pymanip_run.plotting.screen import MISSING, has_matplotlib, has_screen
-from pymanip_run.runtime.troubles import AS_EVENT
+from pymanip_run.runtime.troubles import AS_EVENT, one_line, tell_of_task
 from pymanip_run.runtime.virtual import VirtualLoop
 from pymanip_run.session.beside import Beside
 from pymanip_run.session.state import internals
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from pymanip_run.plotting.plot import Plot
     from pymanip_run.runtime.stop import StopSignal
+    from pymanip_run.runtime.work import Tell
     from pymanip_run.session.live import AsyncSession
     from pymanip_run.session.running import RunOptions
 
@@ -119,8 +120,8 @@ async def drawing(
     display = _begun(session, plots, offscreen, backend) if plots else None
     alive = None
     if custom and not offscreen:
-        event = partial(internals(session).recorder.event, "plot", SOURCE)
-        alive = asyncio.get_running_loop().create_task(keep_alive(custom, event), name="figures")
+        coroutine = _kept_alive(custom, internals(session).recorder.event)
+        alive = asyncio.get_running_loop().create_task(coroutine, name="figures")
     try:
         yield
     finally:
@@ -131,6 +132,16 @@ async def drawing(
                 await alive
         if display is not None:
             await display.finish()
+
+
+async def _kept_alive(figures: Sequence[Any], tell: Tell) -> None:
+    """Look after the figures of the user; what goes wrong with that is an event, and the run goes on."""
+    try:
+        await keep_alive(figures, partial(tell_of_task, tell, "plot", SOURCE))
+    except Exception as error:
+        logger.exception("custom_figures are not looked after any more; the run goes on")
+        text = f"custom_figures are not looked after any more: {one_line(error)}"
+        tell_of_task(tell, "error", SOURCE, text)
 
 
 def _begun(

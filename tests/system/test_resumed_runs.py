@@ -44,6 +44,7 @@ parameters: {{voltage: 3.0, field: {{value: 1.0, unit: T}}}}
 tasks:
   scan: {{use: scan_step, sweep: {sweep}}}
 """
+MAILS = "email: {host: localhost, security: none, user: me, from: a@b.org, to: [c@d.org], every: 1d, on: []}\n"
 LINE = "{parameter: voltage, start: 0, stop: 4, num: 5}"
 
 
@@ -52,6 +53,7 @@ class Bench:
 
     def __init__(self, folder):
         self.folder = folder
+        self.environment = {}
         (folder / "tasks.py").write_text(TASKS)
         self.write()
 
@@ -62,7 +64,7 @@ class Bench:
     def start(self, *options):
         return subprocess.Popen(
             [sys.executable, "-m", "pymanip_run", "e.yaml", "--json", *options],
-            cwd=self.folder, env=os.environ | {"PYTHONPATH": str(PROJECT)}, text=True,
+            cwd=self.folder, env=os.environ | {"PYTHONPATH": str(PROJECT)} | self.environment, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 
@@ -195,6 +197,62 @@ def test_an_earlier_run_that_came_further_is_named(bench):
         "to go on there instead:  pymanip-run e.yaml --resume-run 0",
     ]
     assert bench.points() == [[0, 1], [], [0, 1, 2, 3, 4]]
+
+
+def test_an_earlier_run_is_named_also_where_the_last_one_has_nothing_left(bench):
+    bench.interrupted()
+    bench.run("--set", "tasks.scan.sweep.num=1", "--set", "tasks.scan.sweep.stop=0")
+    _, errors = bench.run("--for", "1ms", "--set", "tasks.scan.sweep.settle=1s")
+    first = told(errors).splitlines()[0]
+    assert first.startswith("note: run 0 of DATE left scan at 2 of 5 points unfinished; this run")
+    assert first.endswith("--set tasks.scan.sweep.settle=1s --resume-run 0")
+    _, errors = bench.run("--resume", code=2)
+    assert told(errors).splitlines()[-2:] == [
+        "run 0 of DATE left scan at 2 of 5 points too; to go on there instead:",
+        "  pymanip-run e.yaml --resume-run 0",
+    ]
+
+
+def test_a_session_that_the_environment_names_goes_on(bench):
+    """Not that of the last run, which was another one."""
+    bench.environment = {"PYMANIP_RUN_SESSION__FILE": "named.h5"}
+    bench.interrupted()
+    bench.environment = {}
+    bench.interrupted()
+    bench.environment = {"PYMANIP_RUN_SESSION__FILE": "named.h5"}
+    _, errors = bench.run("--for", "1ms", "--set", "tasks.scan.start_after=1s")
+    command = "PYMANIP_RUN_SESSION__FILE=named.h5 pymanip-run e.yaml"
+    assert f"type:  {command} --set tasks.scan.start_after=1s --resume-run 0\n" in errors
+    bench.run("--resume")
+    assert bench.points("named.h5")[-1] == [0, 1, 2, 3, 4]
+    assert bench.points() == [[0, 1]]
+
+
+TUNES = """
+import pathlib
+
+async def scan_step(sesn, voltage):
+    sesn.add_entry(power=voltage * sesn.parameter("field"))
+    if not pathlib.Path("second").exists():
+        sesn.save_parameter(field=2.5)
+        sesn.ask_exit()
+"""
+
+
+def test_what_was_tuned_is_kept_and_passwords_are_not_repeated(bench):
+    (bench.folder / "tasks.py").write_text(TUNES)
+    bench.write(more=MAILS)
+    settings = ("--set", "parameters.field.tunable={max: 5}", "--set", "email.password=sesame-open")
+    _, errors = bench.run(*settings)
+    assert "sesame" not in errors
+    line, below = errors.splitlines()[-3:-1]
+    assert line.startswith("left scan at 1 of 5 points; to go on:  pymanip-run e.yaml --set ")
+    assert line.endswith("'parameters.field.tunable={max: 5}' --resume")
+    assert below == "    with email.password given as before: it is not shown"
+    (bench.folder / "second").touch()
+    _, errors = bench.run(*settings, "--resume")
+    assert "parameter 'field' goes on with 2.5 T, as run 0 of " in errors
+    assert list(bench.session()["power"].values) == [0, 2.5, 5, 7.5, 10]
 
 
 def test_the_session_of_the_last_run_is_found_whatever_is_in_its_name(bench):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from pymanip_run.experiment.build.plan import Plan, PlannedTask
 
-__all__ = ["SIMULATED", "concerns_points", "resolved_file", "sweep_plan"]
+__all__ = ["SIMULATED", "concerns_points", "resolved_file", "sweep_plan", "swept_parameters"]
 
 #: In a resolved file: whether the devices only stood for the instruments.
 SIMULATED = "simulated devices"
@@ -78,7 +78,7 @@ def concerns_points(plan: Plan, path: tuple[str, ...]) -> bool | None:
         case ("tasks", task) if task in swept:
             return None
         case ("parameters", name, *rest):
-            return name not in _swept_parameters(plan) and rest[:1] not in (["label"], ["tunable"])
+            return name not in swept_parameters(plan) and rest[:1] not in (["label"], ["tunable"])
         case ("devices", _, key, *_):
             return key in _OF_DEVICES
         case ("devices", _):
@@ -88,7 +88,8 @@ def concerns_points(plan: Plan, path: tuple[str, ...]) -> bool | None:
     return False
 
 
-def _swept_parameters(plan: Plan) -> set[str]:
+def swept_parameters(plan: Plan) -> set[str]:
+    """Return the names of the axes of all sweeps."""
     sweeps = [task.settings.sweep for task in plan.tasks if task.settings.sweep is not None]
     return {name for sweep in sweeps for name in axis_names(sweep)}
 

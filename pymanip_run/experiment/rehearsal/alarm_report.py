@@ -38,7 +38,7 @@ class MailReport:
 
 
 def alarm_reports(changes: Iterable[Change], words: Words) -> tuple[AlarmReport, ...]:
-    """Return what the alarms of an experiment did; those that follow from periods are left out."""
+    """Return what the alarms of an experiment did, and which variables with a period fell silent."""
     return tuple(
         AlarmReport(
             change.rule.name,
@@ -48,7 +48,6 @@ def alarm_reports(changes: Iterable[Change], words: Words) -> tuple[AlarmReport,
             words.became_active(change) if change.level == "active" else words.cleared(change),
         )
         for change in changes
-        if change.rule.period is None
     )
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pymanip_run.alarms.actions import STOPPED_BY_ALARM
+from pymanip_run.alarms.actions import STOPPED_BY_ALARM, Orders
 from pymanip_run.alarms.replay import replayed
 from pymanip_run.alarms.words import Words
 from pymanip_run.clock import SYSTEM, iso_local
 from pymanip_run.errors import did_you_mean
-from pymanip_run.experiment.build.alarms import rules_of
 from pymanip_run.experiment.rehearsal.alarm_report import alarm_reports, mail_reports
 from pymanip_run.experiment.rehearsal.report import Report, variable_reports
-from pymanip_run.experiment.run.watch import declared_variables, orders_of
+from pymanip_run.experiment.run.watch import all_rules, declared_variables, orders_of
 from pymanip_run.mail.facts import Occasion, Sources
 from pymanip_run.mail.outbox import ListedOutbox
 from pymanip_run.session import SavedAsyncSession
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from os import PathLike
 
-    from pymanip_run.alarms.actions import Orders
     from pymanip_run.alarms.rules import Change
     from pymanip_run.experiment.build.plan import Plan
     from pymanip_run.mail.outbox import ListedMail
@@ -46,7 +44,7 @@ def replay(plan: Plan, session: str | PathLike[str]) -> Report:
     """
     began = SYSTEM.monotonic()
     with SavedAsyncSession(session, verbose=False) as view:
-        rules, orders = rules_of(plan), orders_of(plan)
+        rules, orders = all_rules(plan), orders_of(plan)
         words = Words(lambda: {**view.variables(), **declared_variables(plan)})
         changes = list(replayed(view, rules))
         stop = next((c for c in changes if _stops(c, orders)), None)
@@ -66,7 +64,7 @@ def replay(plan: Plan, session: str | PathLike[str]) -> Report:
 
 
 def _stops(change: Change, orders: Mapping[str, Orders]) -> bool:
-    return change.level == "active" and orders[change.rule.name].stop
+    return change.level == "active" and orders.get(change.rule.name, Orders()).stop
 
 
 def _mails(
@@ -83,7 +81,7 @@ def _mails(
         return ()
     outbox = ListedOutbox(sources, tuple(email.to), min_interval=email.min_interval)
     for change in changes:
-        if change.level == "active" and orders[change.rule.name].mail:
+        if change.level == "active" and orders.get(change.rule.name, Orders()).mail:
             headline = words.headline(change.rule, change.value, change.time)
             text = words.became_active(change)
             outbox.post(Occasion("alarm", change.rule.name, headline, text, change.time))
@@ -92,7 +90,7 @@ def _mails(
 
 def _warnings(plan: Plan, view: SavedAsyncSession, stop: Change | None) -> Iterator[str]:
     known = view.logged_variables()
-    for name in dict.fromkeys(c.variable for rule in rules_of(plan) for c in rule.conditions):
+    for name in dict.fromkeys(c.variable for rule in all_rules(plan) for c in rule.conditions):
         if name not in known:
             yield f"the session has no variable {name!r}{did_you_mean(name, known)}"
     if stop is not None:

@@ -45,6 +45,11 @@ class Past:
     course: Course | None
     earlier: Course | None = None
 
+    @property
+    def left(self) -> Course | None:
+        """The last run that left a sweep unfinished; None if there is none."""
+        return self.course if self.course is not None and self.course.unfinished else self.earlier
+
 
 @dataclass(frozen=True)
 class Comparison:

@@ -14,6 +14,7 @@ from pymanip_run.experiment.build.sweep_plan import resolved_file
 from pymanip_run.experiment.run.hooks import between
 from pymanip_run.experiment.run.instruments import left_unsafe, simulation, with_devices
 from pymanip_run.experiment.run.limits import check_free_disk, within
+from pymanip_run.experiment.run.parameters import put_parameters, tell_of_parameters
 from pymanip_run.experiment.run.tasks import tasks_of
 from pymanip_run.experiment.run.watch import mailing, watching
 from pymanip_run.experiment.text.redact import redacted_values
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from pymanip_run.experiment.build.plan import Plan
     from pymanip_run.experiment.model.experiment import Plot
+    from pymanip_run.session.sweeping import Resumption
 
 __all__ = ["execute", "open_session", "run_experiment", "tasks_of"]
 
@@ -130,9 +132,16 @@ async def execute(plan: Plan, sesn: AsyncSession, options: RunOptions | None = N
         attributes={"config_sha256": plan.loaded.sha256, **options.attributes},
         texts={**plan.run_texts, **simulation(plan), **options.texts},
     )
-    _describe(plan, sesn)
+    begun = _describe(plan, sesn, options.resumption)
     unsafe, duration = left_unsafe(plan, sesn), options.duration
-    options = replace(options, around=lambda: _surroundings(plan, sesn, unsafe, duration))
+
+    @asynccontextmanager
+    async def around() -> AsyncIterator[None]:
+        tell_of_parameters(sesn, begun)
+        async with _surroundings(plan, sesn, unsafe, duration):
+            yield
+
+    options = replace(options, around=around)
     try:
         with within(plan.loaded.model.limits, sesn, options.duration):
             await run_tasks(sesn, tasks_of(plan, sesn), options)
@@ -169,12 +178,13 @@ def _hooks(plan: Plan, sesn: AsyncSession) -> AbstractAsyncContextManager[None]:
     return between(plan.setup, plan.teardown, sesn, plan.loaded.model.limits.grace)
 
 
-def _describe(plan: Plan, sesn: AsyncSession) -> None:
-    """Save what is known before the first value."""
+def _describe(
+    plan: Plan, sesn: AsyncSession, resumption: Resumption | None
+) -> list[tuple[str, str]]:
+    """Save what is known before the first value; return what is to be told of the parameters."""
     model = plan.loaded.model
     sesn.save_metadata(redacted_values(model.metadata))
-    values = redacted_values({name: one.value for name, one in model.parameters.items()})
-    for name, parameter in model.parameters.items():
-        internals(sesn).recorder.put_parameter(name, values[name], parameter.unit)
+    told = put_parameters(plan, sesn, None if resumption is None else resumption.course)
     for name, variable in model.variables.items():
         sesn.describe(name, variable.unit, variable.label, variable.format, variable.period)
+    return told

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING
 from pymanip_run.alarms.actions import Actions, Orders
 from pymanip_run.alarms.board import Board
 from pymanip_run.alarms.engine import Engine
-from pymanip_run.alarms.keeping import KEPT, kept_of, restored
+from pymanip_run.alarms.keeping import KEPT, Keeper, restored
 from pymanip_run.alarms.rules import stale_rules
 from pymanip_run.alarms.watcher import Watcher
 from pymanip_run.alarms.words import Words
 from pymanip_run.clock import as_ns
-from pymanip_run.errors import PymanipError
 from pymanip_run.experiment.build.alarms import rules_of
 from pymanip_run.mail.account import Account
 from pymanip_run.mail.facts import Occasion
@@ -36,14 +35,14 @@ from pymanip_run.units import format_clock
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from pymanip_run.alarms.rules import Change
+    from pymanip_run.alarms.rules import Change, Rule
     from pymanip_run.experiment.build.plan import Plan, PlannedAlarm
     from pymanip_run.experiment.model.experiment import Email
     from pymanip_run.mail.outbox import Outbox
     from pymanip_run.records import Entry
     from pymanip_run.session import AsyncSession
 
-__all__ = ["account_of", "declared_variables", "mailing", "orders_of", "watching"]
+__all__ = ["account_of", "all_rules", "declared_variables", "mailing", "orders_of", "watching"]
 
 logger = logging.getLogger(__name__)
 
@@ -86,27 +85,23 @@ async def watching(plan: Plan, sesn: AsyncSession, outbox: Outbox | None) -> Asy
     Functions that alarms have started are waited for, as tasks are, before teardown and the
     closing of the devices.
     """
-    rules = rules_of(plan)
-    declared = declared_variables(plan)
-    rules += stale_rules(declared, [rule.name for rule in rules])
+    rules, declared = all_rules(plan), declared_variables(plan)
     inside = internals(sesn)
     inside.alarms, inside.alarm_changes = None, ()
+    stored = sesn.metadata(KEPT)
+    keeper = Keeper(stored, lambda kept: inside.recorder.save_metadata({KEPT: kept}))
     if not rules:
+        keeper(())
         yield
         return
     words = Words(Described(sesn, declared))
-    engine = Engine(rules, restored(sesn.metadata(KEPT), rules))
+    engine = Engine(rules, restored(stored, rules))
 
     def act(changes: Sequence[Change]) -> None:
         actions(changes)
 
     def keep() -> None:
-        kept = kept_of(watcher.statuses())
-        if kept != (sesn.metadata(KEPT) or {}):
-            try:
-                inside.recorder.save_metadata({KEPT: kept})
-            except PymanipError as error:  # a full disk does not keep an alarm from acting
-                logger.warning("the states of the alarms could not be stored: %s", error)
+        keeper(watcher.statuses())
 
     watcher = Watcher(engine, inside.feed, lambda: as_ns(sesn.now()), act)
     actions = Actions(
@@ -126,6 +121,8 @@ async def watching(plan: Plan, sesn: AsyncSession, outbox: Outbox | None) -> Asy
         async with watcher:
             actions.open()
             watcher.begin(_recorded_before(sesn))
+            actions.still_active(watcher.statuses())
+            keep()
             try:
                 yield
             except BaseException as error:
@@ -139,6 +136,12 @@ async def watching(plan: Plan, sesn: AsyncSession, outbox: Outbox | None) -> Asy
     finally:
         actions.close()
         keep()
+
+
+def all_rules(plan: Plan) -> list[Rule]:
+    """Return the alarms of an experiment, and those that follow from the periods of its variables."""
+    rules = rules_of(plan)
+    return rules + stale_rules(declared_variables(plan), [rule.name for rule in rules])
 
 
 def declared_variables(plan: Plan) -> dict[str, VariableInfo]:

@@ -5,7 +5,7 @@ import pytest
 from helpers_alarms import NS, rule
 
 from pymanip_run.alarms.actions import Actions, Orders
-from pymanip_run.alarms.rules import Change
+from pymanip_run.alarms.rules import Change, Status
 from pymanip_run.alarms.words import Words
 from pymanip_run.core.context import current_task
 from pymanip_run.runtime.stop import StopSignal
@@ -88,8 +88,32 @@ def test_an_alarm_that_comes_and_goes_is_told_ten_times_an_hour(desk):
 def test_what_was_only_counted_is_told_at_the_end(desk):
     for second in range(12):
         desk.actions([became(second)])
+        desk.actions([over(second + 0.5)])
     desk.actions.close()
     assert desk.events[-1] == ("alarm", "hot", "was active 2 times more, which was only counted")
+    assert desk.kept == 24, "stored each time, told or not"
+
+
+def test_what_an_earlier_run_left_active_is_told_and_nothing_else():
+    desk = Desk(Orders(mail=True, stop=True))
+    desk.actions.still_active(
+        [
+            Status(HOT, "active", 5 * NS, 61.0, restored=True),
+            Status(rule("age(T) > 1min", "silent", message="No sensor"), "active", 5 * NS, 60.0, True),
+            Status(rule("T < 1", "cold"), "active", 5 * NS, 0.0),
+            Status(rule("T < 2", "cool"), "ok"),
+        ]
+    )  # fmt: skip
+    (_, _, hot), (_, name, silent) = desk.events
+    assert hot.startswith("still active since 1970-01-01 ")
+    assert hot.endswith(
+        ", in an earlier run: T above 60 (61); cleared when it is no longer above 60"
+    )
+    assert name == "silent"
+    assert silent.endswith(
+        "No sensor: no value of T for 1 min (limit 1 min); cleared by the next value of T"
+    )
+    assert (desk.posts, desk.stop.is_set) == ([], False)
 
 
 async def test_a_function_runs_once_for_each_activation():

@@ -92,8 +92,10 @@ def test_the_board_tells_how_each_alarm_is_doing():
     assert ok.as_json()["value"] is None
 
 
-def test_the_age_of_a_silent_variable_goes_on():
-    (line,) = lines(Status(rule("age(T) > 1min"), "active", 40 * NS, 60.0))
+@pytest.mark.parametrize("restored", [False, True])
+def test_the_age_of_a_silent_variable_goes_on(restored):
+    """Also since an earlier run: nothing came meanwhile."""
+    (line,) = lines(Status(rule("age(T) > 1min"), "active", 40 * NS, 60.0, restored))
     assert line.headline == "no value of T for 2 min (limit 1 min)"
     assert line.short == "no fresh value"
 

@@ -15,6 +15,7 @@ from pymanip_run.cli import logs
 from pymanip_run.cli.logs import log_event, log_failure, logging_to
 from pymanip_run.cli.outcome import TALK, say
 from pymanip_run.records import Event
+from pymanip_run.runtime.troubles import AS_EVENT, AT_START
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(pymanip_run.__file__).parent.parent)}
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d "
@@ -71,6 +72,14 @@ def test_what_is_shown_with_vv_is_there_too(path, level, there):
     text = path.read_text()
     assert ("byte by byte" in text) == there
     assert "always there" in text
+
+
+def test_what_a_display_shows_is_not_said_twice_but_what_comes_before_it_is_said(path, capsys):
+    with logging_to(path, 0, events_shown=True):
+        logger.warning("alarm hot", extra=AS_EVENT)
+        logger.warning("still active", extra=AT_START)
+    assert [line[9:] for line in capsys.readouterr().err.splitlines()] == ["warning: still active"]
+    assert "active" not in path.read_text(), "there the event itself says it"
 
 
 def test_a_failure_is_there_with_its_whole_traceback(path, capsys):

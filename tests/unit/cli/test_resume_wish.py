@@ -30,6 +30,26 @@ def test_what_came_from_the_environment_stands_before_the_command():
     )
 
 
+def test_what_the_environment_sets_now_stands_before_the_command_too():
+    wish = Wish("e.yaml", ("a.b=1",), environment=("PYMANIP_RUN_SESSION__FILE=other.h5",))
+    assert wish.command("--resume") == (
+        "PYMANIP_RUN_SESSION__FILE=other.h5 pymanip-run e.yaml --set a.b=1 --resume"
+    )
+
+
+@pytest.mark.parametrize("value", ["sesame-open", "***"])
+def test_a_secret_is_not_part_of_the_command_and_said_below_it(value):
+    wish = Wish(
+        "e.yaml",
+        (f"email.password={value}", "a.b=1"),
+        environment=("PYMANIP_RUN_SERVER__TOKEN=***",),
+    )
+    assert wish.command("--resume") == (
+        "pymanip-run e.yaml --set a.b=1 --resume\n"
+        "    with PYMANIP_RUN_SERVER__TOKEN, email.password given as before: it is not shown"
+    )
+
+
 def test_it_is_said_what_is_left_and_nothing_where_nothing_is():
     sweeps = [
         SweepProgress("a", 2, 5),

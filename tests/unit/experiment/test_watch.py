@@ -8,7 +8,7 @@ from pymanip_run.experiment.rehearsal.alarm_tests import failed_tests
 from pymanip_run.experiment.rehearsal.rehearse import SEEDED_START_NS, rehearsed
 from pymanip_run.experiment.rehearsal.replay import replay
 from pymanip_run.experiment.run.running import run_experiment
-from pymanip_run.session import AsyncSession, RunOptions, SavedAsyncSession
+from pymanip_run.session import AsyncSession, RunOptions, SavedAsyncSession, internals
 
 START = SEEDED_START_NS / 1e9
 MODULE = """
@@ -39,6 +39,18 @@ async def cold_once(sesn):
     if "T" not in sesn:
         sesn.add_entry(T=20)
     await sesn.sleep(10)
+
+async def restless(sesn):
+    import asyncio
+    for n in range(12):
+        for T in (20, 70):
+            sesn.add_entry(T=T)
+            for _ in range(5):
+                await asyncio.sleep(0)
+            if n == 11:
+                kept = sesn.metadata("_alarms")
+                sesn.note(str({name: item["value"] for name, item in kept.items()}))
+    sesn.ask_exit()
 
 async def cool_down(sesn):
     sesn.note("cooling")
@@ -188,20 +200,43 @@ def test_a_function_that_fails_does_not_end_the_run(run):
     assert events(session, "error") == [("error", "hot", "in_a_thread failed: ValueError: no pump")]
 
 
-def test_an_active_alarm_survives_a_restart_and_acts_only_when_it_comes_again(run):
+def test_an_active_alarm_survives_a_restart_and_acts_only_when_it_comes_again(run, caplog):
     alarm = "alarms:\n  hot: {when: T > 60, do: [log, {run: cool_down}]}\n"
     session = run("module: tasks.py\ntasks: [hot]\n" + alarm)
     assert len(events(session, "alarm")) == 1
     assert session.metadata("_alarms")["hot"]["value"] == 70
     session = run("module: tasks.py\ntasks: [hot]\n" + alarm)
-    assert events(session, "alarm", "note") == [("note", "", "torn down")]
+    # It is told, and does nothing.
+    (kind, source, text), torn_down = events(session, "alarm", "note")
+    assert (kind, source, torn_down[2]) == ("alarm", "hot", "torn down")
+    assert text.startswith("still active since 20")
+    assert text.endswith(
+        ", in an earlier run: T above 60 (70); cleared when it is no longer above 60"
+    )
+    assert any(item.startswith("alarm hot: still active since ") for item in caplog.messages)
     session = run("module: tasks.py\ntasks: [cold]\n" + alarm)
-    assert [text for _, _, text in events(session, "alarm")] == [
+    assert [text for _, _, text in events(session, "alarm")][1:] == [
         "cleared: T is no longer above 60 (20)"
     ]
     assert session.metadata("_alarms") == {}
     session = run("module: tasks.py\ntasks: [hot]\n" + alarm)
     assert len(events(session, "alarm")) == 1
+
+
+def test_an_alarm_that_is_only_counted_is_stored_all_the_same(run):
+    """After ten times in an hour it is not told any more, but a run that is killed leaves it active."""
+    session = run("module: tasks.py\ntasks: [restless]\nalarms:\n  hot: {when: T > 60}\n", 30)
+    *_, tenth, _, last = [text for _, _, text in events(session, "alarm")]
+    assert "now only counted" in tenth
+    assert last == "was active 2 times more, which was only counted, and is still active"
+    assert [text for _, _, text in events(session, "note")][:2] == ["{}", "{'hot': 70.0}"]
+
+
+def test_what_is_no_alarm_any_more_is_not_stored_as_active(run):
+    run(HOT + "  hot: {when: T > 60}\n")
+    session = run("module: tasks.py\ntasks: [hot]\n")
+    assert session.metadata("_alarms") == {}
+    assert events(session, "alarm") == []
 
 
 def test_a_stop_by_an_alarm_of_the_run_before_does_not_stop_the_next(run):
@@ -349,6 +384,24 @@ def test_replay_does_what_the_run_did(folder, run):
     ]
     assert [item for item in in_run if item[0] == "b"] == firsts
     assert len(in_run) >= 4
+
+
+def test_the_replay_has_what_fell_silent_as_the_run_had_it(folder):
+    with AsyncSession(folder.path / "old.h5", verbose=False) as sesn:
+        store, begin = internals(sesn).store, round(sesn.now()) * 10**9
+        store.put_run(begin, 0, {"start": begin / 1e9}, {})
+        for second in (0, 1, 2, 20):
+            store.append_row(begin + second * 10**9, ("T",), (20.0,))
+        store.put_run(begin, 0, {"stop": begin / 1e9 + 20}, {})
+    folder.write(READ + "variables: {T: {period: 1s}}\n", MODULE)
+    with prepare("experiment.yaml") as plan:
+        report = replay(plan, folder.path / "old.h5")
+    assert [(a.name, a.state, round(a.time - begin / 1e9)) for a in report.alarms] == [
+        ("T stale", "active", 5),
+        ("T stale", "cleared", 20),
+    ]
+    assert report.alarms[0].text.startswith("no fresh value since ")
+    assert (report.exit_code, report.mails) == (0, ())
 
 
 def test_what_the_earlier_run_left_active_is_not_active_anew(folder):

@@ -47,6 +47,9 @@ class Mailbox:
             assert self._arrived.wait_for(lambda: len(self.mails) >= number, seconds), self.subjects
         return self.mails
 
+    def refuse_no_more(self):
+        self._refuse.clear()
+
     @property
     def subjects(self):
         return [str(mail["Subject"]) for mail in self.mails]
@@ -58,10 +61,12 @@ class Mailbox:
 
 
 @contextmanager
-def smtp_server(mailbox, security="none", context=None, login=False):
-    """Run a real server; yield its port."""
+def smtp_server(mailbox, security="none", context=None, login=False, largest=None):
+    """Run a real server, which takes mails of so many bytes at most; yield its port."""
     port = free_port()
     options = {"require_starttls": security == "starttls"}
+    if largest is not None:
+        options["data_size_limit"] = largest
     if security == "starttls":
         options["tls_context"] = context
     if login:

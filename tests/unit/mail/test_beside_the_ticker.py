@@ -56,13 +56,17 @@ def idle():
     return asyncio.run(lateness())
 
 
-def assert_on_time(here):
-    # Compared with an idle loop at the same time: these computers are busy.
+def is_on_time(here):
+    """Tell whether a ticker is as punctual as in an idle loop, measured right after it."""
     there = [idle(), idle()]
     median = max(late[TICKS // 2] for late in there)
     worst = max(late[-5] for late in there)
-    assert here[TICKS // 2] <= 3 * median + 0.003
-    assert here[-5] <= 3 * worst + 0.030
+    return here[TICKS // 2] <= 3 * median + 0.003 and here[-5] <= 3 * worst + 0.030
+
+
+def assert_on_time(measure):
+    # These computers are busy: what is late by itself is so each time.
+    assert any(is_on_time(measure()) for _ in range(3))
 
 
 @pytest.mark.parametrize(
@@ -70,17 +74,18 @@ def assert_on_time(here):
 )
 def test_beside_a_bad_server_the_ticker_is_not_late(behave):
     with bad_server(behave) as port:
-        assert_on_time(beside_mails(port))
+        assert_on_time(lambda: beside_mails(port))
 
 
 def test_beside_a_server_that_refuses_the_ticker_is_not_late():
-    assert_on_time(beside_mails(free_port()))
+    assert_on_time(lambda: beside_mails(free_port()))
 
 
 def test_beside_mails_over_tls_the_ticker_is_not_late(server_context, trusted):
     mailbox = Mailbox()
     with smtp_server(mailbox, "starttls", server_context, login=True) as port:
-        assert_on_time(beside_mails(port, use_starttls=True, user="lab", password=PASSWORD))
+        secured = {"use_starttls": True, "user": "lab", "password": PASSWORD}
+        assert_on_time(lambda: beside_mails(port, **secured))
     assert len(mailbox.mails) > 3
 
 
@@ -91,5 +96,4 @@ def test_what_blocks_the_loop_would_be_seen():
             loop.call_later(n * 0.1, __import__("time").sleep, 0.15)
         return await lateness()
 
-    with pytest.raises(AssertionError):
-        assert_on_time(asyncio.run(main()))
+    assert not is_on_time(asyncio.run(main()))

@@ -127,13 +127,25 @@ def test_secrets_do_not_leave_in_mails(session):
 
 
 def test_figures_are_shown_and_too_large_ones_left_out(session):
-    figures = [Figure("T <over> time", b"x"), Figure("huge", b"x" * 9_000_000)]
+    """What fits goes with it, wherever it stands."""
+    huge = Figure("all of it", b"x" * 9_000_000)
+    figures = [huge, Figure("T <over> time", b"x")]
     letter = compose([REPORT], sources(session, figures=lambda: figures), 0.0)
     assert [figure.title for figure in letter.figures] == ["T <over> time"]
     assert 'src="cid:figure-0" alt="T &lt;over&gt; time"' in letter.html
     assert "Plots, shown with the HTML of this mail: T <over> time\n" in letter.text
-    for said in (letter.text, letter.html):
-        assert "Without 1 more plots, which would be too large" in said
+    for said in (letter.text, text_of(letter.html)):
+        assert "Without the plot all of it (9.0 MB): the mail would be too large" in said
+
+
+def test_all_that_is_left_out_is_named(session):
+    figures = [Figure(f"plot {n}", b"x" * 3_000_000) for n in range(5)]
+    letter = compose([REPORT], sources(session, figures=lambda: figures), 0.0)
+    assert [figure.title for figure in letter.figures] == ["plot 0", "plot 1"]
+    left = "plot 2 (3.0 MB); plot 3 (3.0 MB); plot 4 (3.0 MB)"
+    assert f"Without 3 plots {left}: the mail would be too large" in letter.text
+    letter = compose([REPORT], sources(session, figures=lambda: figures), 0.0, most=0)
+    assert letter.figures == []
 
 
 def test_figures_that_cannot_be_drawn_do_not_keep_the_mail(session, caplog):

@@ -135,3 +135,75 @@ def test_offscreen_they_are_left_alone():
 
         sesn.run(task, custom_figures=[figure], offscreen_figures=True, server_port=None)
     assert figure.canvas.flushed == 0
+
+
+class Broken(Canvas):
+    """A canvas of which something fails that nobody reckons with."""
+
+    def __init__(self, what, error):
+        super().__init__()
+        self._what, self._error = what, error
+
+    def fail(self, what):
+        if what == self._what:
+            raise self._error
+
+    def mpl_connect(self, name, callback):
+        self.fail("connect")
+        return super().mpl_connect(name, callback)
+
+    def mpl_disconnect(self, number):
+        self.fail("disconnect")
+        super().mpl_disconnect(number)
+
+    def flush_events(self):
+        self.fail("flush")
+        super().flush_events()
+
+
+@pytest.mark.parametrize(
+    ("what", "error", "told"),
+    [
+        ("connect", RuntimeError("no display"), ["a window of custom_figures is not looked after: no display"]),
+        ("disconnect", RuntimeError("it is gone"), []),
+        ("flush", SystemExit("a button was pressed"), ["a window of custom_figures is gone: a button was pressed"]),
+        ("flush", RuntimeError("broken pipe"), ["a window of custom_figures is gone: broken pipe"]),
+    ],
+)  # fmt: skip
+def test_whatever_a_window_does_the_run_and_the_other_windows_go_on(what, error, told):
+    broken, there = Figure(), Figure()
+    broken.canvas = Broken(what, error)
+    broken.canvas.figure = broken
+
+    async def task(sesn):
+        sesn.add_entry(T=1)
+        await there.canvas.fifth.wait()
+        sesn.ask_exit()
+
+    with AsyncSession(verbose=False) as sesn:
+        sesn.run(task, custom_figures=[broken, there], server_port=None)
+        assert sesn.runs()[-1].exit_code == 0
+        assert [e.text for e in sesn.events() if e.kind in ("plot", "error")] == told
+
+
+def test_a_fault_in_looking_after_them_is_an_error_event_and_the_run_goes_on(caplog):
+    class Incomparable(Figure):
+        __hash__ = None
+
+        def __eq__(self, other):
+            raise ValueError("no truth value")
+
+    there, odd = Figure(), Incomparable(dies_at=2)
+
+    async def task(sesn):
+        while not (found := [e for e in sesn.events() if e.kind == "error"]):
+            await sesn.sleep(0.01)
+        sesn.note(found[0].text)
+        sesn.ask_exit()
+
+    with AsyncSession(verbose=False) as sesn:
+        sesn.run(task, custom_figures=[there, odd], server_port=None)
+        assert sesn.runs()[-1].exit_code == 0
+        (note,) = [e.text for e in sesn.events() if e.kind == "note"]
+    assert note == "custom_figures are not looked after any more: ValueError: no truth value"
+    assert "custom_figures are not looked after any more; the run goes on" in caplog.text
