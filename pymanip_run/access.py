@@ -21,7 +21,9 @@ from pymanip_run.errors import UsageError
 __all__ = [
     "DEFAULT_PORT",
     "Address",
+    "check_chosen",
     "config_folder",
+    "is_encrypted",
     "is_here",
     "is_loopback",
     "keep_token",
@@ -43,6 +45,8 @@ GROUP = 4
 #: What people write for what they read, and what they put between.
 _READ = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None, "\u2013": None})
 MAX_BYTES = 4096
+#: Signs of a token that somebody has thought up: fewer are soon guessed.
+LEAST = 8
 
 
 class Address(NamedTuple):
@@ -86,6 +90,22 @@ def new_token() -> str:
 def normalised(text: str) -> str:
     """Return a token as it is compared: case, dashes and signs that look alike do not count."""
     return text.strip().upper().translate(_READ)
+
+
+def check_chosen(token: str) -> None:
+    """Refuse a token that somebody has thought up and that would keep nobody out.
+
+    Raises
+    ------
+    UsageError
+        If it has fewer than 8 signs that count.
+    """
+    count = len(normalised(token))
+    if count < LEAST:
+        raise UsageError(
+            f"a server's token of {count} {'sign' if count == 1 else 'signs'} is soon guessed; give {LEAST} letters "
+            "and digits or more, or leave it out: then it is that of `pymanip-run token`"
+        )
 
 
 def config_folder() -> Path:
@@ -223,13 +243,23 @@ def _no_address(text: str) -> UsageError:
     )
 
 
-def kept_token(host: str, port: int) -> str | None:
-    """Return the token that was kept for a server elsewhere, None where there is none."""
-    found = _kept().get(f"{host}:{port}")
-    return found if isinstance(found, str) else None
+def kept_token(address: Address) -> str | None:
+    """Return the token that was kept for a server elsewhere, None where there is none.
+
+    What was kept for an encrypted connection is for encrypted ones alone: otherwise somebody between
+    the two would only have to answer in the place of the server to read it.
+    """
+    kept = _kept(address)
+    return None if kept is None or (kept.tls and not address.tls) else kept.token
 
 
-def keep_token(host: str, port: int, token: str) -> None:
+def is_encrypted(address: Address) -> bool:
+    """Tell whether a server elsewhere was spoken to over an encrypted connection when its token was kept."""
+    kept = _kept(address)
+    return kept is not None and kept.tls
+
+
+def keep_token(address: Address, token: str) -> None:
     """Keep the token of a server elsewhere, for the user alone.
 
     Raises
@@ -238,11 +268,23 @@ def keep_token(host: str, port: int, token: str) -> None:
         If the configuration folder cannot be written.
     """
     path = config_folder() / "hosts.json"
-    content = json.dumps({**_kept(), f"{host}:{port}": token}, indent=1)
+    one = {"token": token, "tls": address.tls}
+    content = json.dumps({**_hosts(), _key(address): one}, indent=1)
     _written(path, content + "\n").replace(path)
 
 
-def _kept() -> dict[str, object]:
+def _kept(address: Address) -> Address | None:
+    found = _hosts().get(_key(address))
+    if isinstance(found, dict) and isinstance(found.get("token"), str):
+        return address._replace(token=found["token"], tls=found.get("tls") is not False)
+    return None
+
+
+def _key(address: Address) -> str:
+    return f"{address.host}:{address.port}"
+
+
+def _hosts() -> dict[str, object]:
     with suppress(OSError, RuntimeError, ValueError):
         found = json.loads((config_folder() / "hosts.json").read_text(encoding="utf-8"))
         if isinstance(found, dict):

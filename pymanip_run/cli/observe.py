@@ -29,7 +29,8 @@ def observe(
         int | None, typer.Option("--port", metavar="N", min=1, max=65535, help="Its port.")
     ] = None,
     token: Annotated[
-        str | None, typer.Option("--token", metavar="TOKEN", help="What lets in; kept afterwards.")
+        str | None,
+        typer.Option("--token", metavar="TOKEN", help="What lets in; kept if it only reads."),
     ] = None,
     record: Annotated[
         str | None,
@@ -101,12 +102,24 @@ def _observer(host: str, port: int | None, token: str | None, *, ask: bool) -> R
         typed = _typed_token()
         observer = RemoteObserver(host, port or access.DEFAULT_PORT, typed)
         observer.info()
-    if kept := typed or token or given.token:
-        try:
-            access.keep_token(observer.host, observer.port, kept)
-        except (OSError, RuntimeError) as error:
-            say(f"warning: the token could not be kept: {error}")
+    if shown := typed or token or given.token:
+        _keep(observer, shown)
     return observer
+
+
+def _keep(observer: RemoteObserver, token: str) -> None:
+    """Keep a token that reads; one that stops the run is shown each time."""
+    from pymanip_run import access
+
+    if observer.snapshot()["control"]:
+        say(
+            "this is the control token: it is not kept, the next `observe` asks for the one that reads"
+        )
+        return
+    try:
+        access.keep_token(observer.address, token)
+    except (OSError, RuntimeError) as error:
+        say(f"warning: the token could not be kept: {error}")
 
 
 def _typed_token() -> str:

@@ -49,7 +49,8 @@ class RemoteObserver(Drawn, SessionView):
     timeout
         Seconds within which each question is answered, or ends in an error.
     tls
-        Whether the connection is encrypted; a link says so itself.
+        Whether the connection is encrypted; a link says so itself, and it is known of a host whose token
+        was kept by ``pymanip-observe``.
 
     Raises
     ------
@@ -70,6 +71,8 @@ class RemoteObserver(Drawn, SessionView):
         if not timeout > 0:
             raise UsageError(f"timeout needs a number of seconds above 0, not {timeout!r}")
         address = access.parse_address(host, port, tls=tls)
+        if "://" not in host and access.is_encrypted(address):
+            address = address._replace(tls=True)
         address = address._replace(token=token or address.token or token_for(address))
         self._address = address
         self._timeout = timeout
@@ -93,6 +96,11 @@ class RemoteObserver(Drawn, SessionView):
     def url(self) -> str:
         """The address of the server."""
         return self._address.url
+
+    @property
+    def address(self) -> access.Address:
+        """Where the server is, and what gets in."""
+        return self._address
 
     @property
     def host(self) -> str:
@@ -253,7 +261,7 @@ def token_for(address: access.Address) -> str | None:
     if given:
         return given
     try:
-        kept = access.kept_token(address.host, address.port)
+        kept = access.kept_token(address)
         if kept is not None or not access.is_here(address.host):
             return kept
         return access.read_token(access.token_path())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import http.client
+import io
 import json
 import socket
 import ssl
@@ -47,6 +48,53 @@ class _NotReachedError(TimeoutError):
     """There was not even a connection."""
 
 
+class _Incoming(io.RawIOBase):
+    """What comes over a socket: each piece within what is left of the time for all of it."""
+
+    def __init__(self, socket: _Timed, incoming: io.RawIOBase) -> None:
+        self._socket = socket
+        self._incoming = incoming
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._socket.limit()
+        count: int | None = self._incoming.readinto(buffer)
+        return count
+
+    def close(self) -> None:
+        self._incoming.close()
+        super().close()
+
+
+class _Timed:
+    """A socket, as `http.client` uses it, with a time by which all must be over.
+
+    A plain socket has a time for each piece: a server that drips would be waited for much longer.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.deadline = 0.0
+
+    def limit(self) -> None:
+        left = self.deadline - SYSTEM.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self.sock.settimeout(left)
+
+    def sendall(self, data: Any) -> None:
+        self.limit()
+        self.sock.sendall(data)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_Incoming(self, self.sock.makefile("rb", buffering=0)))
+
+    def close(self) -> None:
+        self.sock.close()
+
+
 class Connection:
     """A server, asked over one connection that is kept while it lasts. For any thread, one after the other.
 
@@ -62,6 +110,7 @@ class Connection:
         self._address = address
         self._timeout = timeout
         self._http: http.client.HTTPConnection | None = None
+        self._timed: _Timed | None = None
         self._lock = threading.RLock()
 
     def __del__(self) -> None:
@@ -103,7 +152,7 @@ class Connection:
         try:
             return json.loads(body)
         except ValueError as error:
-            raise self._no_server() from error
+            raise self.no_server() from error
 
     def _ask(self, method: str, path: str, body: bytes | None) -> bytes:
         with self._lock:
@@ -131,20 +180,19 @@ class Connection:
     def _exchange(
         self, method: str, path: str, body: bytes | None, deadline: float
     ) -> tuple[int, bytes]:
-        if self._http is None:
-            self._http = self._connected(deadline)
+        if self._http is None or self._timed is None:
+            self._http, self._timed = self._connected(deadline)
         headers = {"Accept": "application/json"}
         if self._address.token:
             headers["Authorization"] = f"Bearer {self._address.token}"
         if body is not None:
             headers["Content-Type"] = "application/json"
-        self._limit(deadline)
+        self._timed.deadline = deadline
         self._http.request(method, path, body, headers)
         response = self._http.getresponse()
         parts: list[bytes] = []
         size = 0
         while True:
-            self._limit(deadline)
             part = response.read1(BLOCK)
             if not part:
                 break
@@ -159,7 +207,7 @@ class Connection:
             self.close()
         return response.status, b"".join(parts)
 
-    def _connected(self, deadline: float) -> http.client.HTTPConnection:
+    def _connected(self, deadline: float) -> tuple[http.client.HTTPConnection, _Timed]:
         at = self._address
         seconds = max(0.001, deadline - SYSTEM.monotonic())
         if at.tls:
@@ -177,15 +225,9 @@ class Connection:
             raise _NotReachedError from None
         finally:
             worker.shutdown(wait=False)
-        return made
-
-    def _limit(self, deadline: float) -> None:
-        left = deadline - SYSTEM.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        # After the last byte of an answer that closes, http.client has let go of the socket.
-        if self._http is not None and self._http.sock is not None:
-            self._http.sock.settimeout(left)
+        timed = _Timed(made.sock)
+        made.sock = timed
+        return made, timed
 
     # -- what went wrong ------------------------------------------------------------------------
 
@@ -194,7 +236,8 @@ class Connection:
         kind, why, hint = "lost", str(error) or type(error).__name__, "is the run still going on?"
         if isinstance(error, ssl.SSLError):
             kind, why = "unknown", f"no encrypted connection ({error.reason or error})"
-            hint = "is its certificate known here (SSL_CERT_FILE=cert.pem), and is it https at all?"
+            hint = "is its certificate known here (SSL_CERT_FILE=cert.pem), and is it https at all? If not: "
+            hint += at._replace(tls=False).url
         elif isinstance(error, ConnectionRefusedError):
             kind, why = "refused", "nobody listens there"
             hint = (
@@ -218,14 +261,15 @@ class Connection:
         elif isinstance(error, http.client.HTTPException) and not isinstance(
             error, http.client.RemoteDisconnected
         ):
-            return self._no_server()
+            return self.no_server()
         elif isinstance(error, OSError) and error.strerror:
             why = error.strerror.lower()
         made = UnreachableError(f"{at.url}: {why}; {hint}")
         made.kind = kind
         return made
 
-    def _no_server(self) -> UnreachableError:
+    def no_server(self) -> UnreachableError:
+        """Return the error that another kind of server answers there."""
         made = UnreachableError(
             f"{self.url}: what answers there is no pymanip-run; is it the right port"
             f"{'' if self._address.tls else ', and is it not https'}?"

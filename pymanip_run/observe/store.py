@@ -36,6 +36,8 @@ __all__ = ["RemoteStore", "finite_again"]
 API = "/api/v1"
 #: Of the values of a variable, the server gives at most so many from the end; more are cut out of all.
 MAX_TAIL = 100_000
+#: By what an answer is known; that of other questions has their own name.
+TOLD_BY = {"info": "uuid", "snapshot": "values", "data": "series"}
 WORDS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
@@ -54,8 +56,18 @@ class RemoteStore:
         self._connection = connection
 
     def get(self, what: str, query: Any = ()) -> Any:
-        """Return the JSON that answers a question."""
-        return self._connection.get(f"{API}/{what}", query)
+        """Return the JSON that answers a question.
+
+        Raises
+        ------
+        RemoteError
+            If there is none, or it answers something else: then it comes from another kind of server.
+        """
+        found = self._connection.get(f"{API}/{what}", query)
+        key = "times" if what.startswith("datasets/") else TOLD_BY.get(what, what)
+        if not isinstance(found, dict) or key not in found:
+            raise self._connection.no_server()
+        return found
 
     def info(self) -> SessionInfo:
         """Return the identity of the session."""
@@ -154,7 +166,7 @@ class RemoteStore:
             return self._connection.get(f"{path}.json")["value"]
         return np.load(io.BytesIO(body), allow_pickle=False)
 
-    def events(self, after_ns: int = 0) -> list[Event]:
+    def events(self, after_ns: float = -math.inf) -> list[Event]:
         """Return the events later than `after_ns`, in time order."""
         found = self.get("events", {"after": repr(after_ns / 1e9)})["events"]
         return [Event(as_ns(e["t"]), e["kind"], e["source"], e["text"]) for e in found]

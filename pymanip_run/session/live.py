@@ -279,7 +279,8 @@ class AsyncSession(GuardedAttributes, ReadyMadeTasks, SessionView):
             Where the dashboard is; None or 0: there is none. The default one moves to the next free
             port; another one that is taken leaves the run without a dashboard, with a warning.
         custom_routes
-            Routes of aiohttp that are served too, behind the token; their handlers run where the tasks do.
+            Routes of aiohttp that are served too, behind the token; their handlers run where the tasks do,
+            and what their pages may load they say themselves.
         custom_figures
             Figures of matplotlib that the script draws itself: their windows are kept alive.
         offscreen_figures
@@ -287,7 +288,8 @@ class AsyncSession(GuardedAttributes, ReadyMadeTasks, SessionView):
         server_host
             ``"127.0.0.1"``: only this computer; ``"0.0.0.0"``: the network too.
         server_token
-            The user's by default, see ``pymanip-run token``; ``"none"``: everybody gets in.
+            The user's by default, see ``pymanip-run token``; one of your own has 8 letters and digits or
+            more; ``"none"``: everybody gets in.
         handle_signals
             Whether Ctrl-C and SIGTERM are handled as said.
 

@@ -183,6 +183,8 @@ def open_server(options: ServerOptions | Serving | None) -> Serving:
         return options
     if options is None:
         return Serving(ServerOptions())
+    if options.token not in ("user", "run", "none"):
+        access.check_chosen(options.token)
     tls = _context(options.tls)
     try:
         listening = listen(options.host, options.port)

@@ -10,7 +10,7 @@ from aiohttp import web
 from pymanip_run.errors import PymanipError
 from pymanip_run.runtime.threads import Worker, call_in
 from pymanip_run.web import summary
-from pymanip_run.web.api import json_answer
+from pymanip_run.web.answers import json_answer
 from pymanip_run.web.encode import dumps
 from pymanip_run.web.failures import Refusal
 from pymanip_run.web.guard import ROLE, client_of

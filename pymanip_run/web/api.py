@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +12,9 @@ from pymanip_run.errors import PymanipError
 from pymanip_run.records.plain import plain
 from pymanip_run.runtime.threads import Worker, call_in
 from pymanip_run.web import summary
+from pymanip_run.web.answers import Made, Shared, Turns, Writing, json_answer, takes_gzip
 from pymanip_run.web.bodies import Body
-from pymanip_run.web.encode import dumps, dumps_slowly, is_long
+from pymanip_run.web.encode import dumps
 from pymanip_run.web.failures import Refusal
 from pymanip_run.web.guard import ROLE
 from pymanip_run.web.history import (
@@ -34,28 +34,19 @@ from pymanip_run.web.queries import asked, known_names, one_float
 from pymanip_run.web.recent import Recent
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Hashable
 
     from pymanip_run.records import Event
     from pymanip_run.web.recent import Stretch
     from pymanip_run.web.settings import Watched
 
-__all__ = ["Api", "json_answer"]
+__all__ = ["Api"]
 
-#: Smaller answers are not worth compressing.
-PACKED_BYTES = 4096
 #: Entries that are put together at once; more are in a thread.
 SHORT = 200
-#: Histories that wait to be read.
-WAITING_READS = 64
 #: Clients that wait for the end of the run, and seconds that they may.
 WAITING_STATES = 128
 MAX_WAIT = 30.0
-
-
-def json_answer(body: bytes, status: int = 200) -> web.Response:
-    """Return an answer of serialised JSON."""
-    return web.Response(body=body, status=status, content_type="application/json", charset="utf-8")
 
 
 class Api:
@@ -72,8 +63,9 @@ class Api:
         self.recent = Recent(watched)
         self.knowledge = Knowledge(watched.histories)
         self._reader = Worker("dashboard: histories")
-        self._writer = Worker("dashboard: answers")
-        self._reads = 0
+        self._shared = Shared()
+        self.writing = Writing()
+        self.turns = Turns()
         self._waiting = 0
         self._over = asyncio.Event()
         #: How the run ended, None before.
@@ -111,8 +103,8 @@ class Api:
     def close(self) -> None:
         """Read no more."""
         self.knowledge.close()
-        for worker in (self._reader, self._writer):
-            worker.shutdown(wait=False, cancel_futures=True)
+        self.writing.close()
+        self._reader.shutdown(wait=False, cancel_futures=True)
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes."""
@@ -151,7 +143,9 @@ class Api:
     ) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def part(request: web.Request) -> web.Response:
             content = of(await self.known(fresh=True))
-            return await self.answer(request, plain(content if name == "info" else {name: content}))
+            return await self.writing.answer(
+                request, plain(content if name == "info" else {name: content})
+            )
 
         return part
 
@@ -183,9 +177,10 @@ class Api:
                 self._waiting -= 1
         how = summary.progress(self.watched)
         content = self.ended or {key: how.get(key) for key in ("state", "reason", "exit_code")}
-        if after is not None:
-            content = {**content, **await self._all_newer(after)}
-        return await self.answer(request, content)
+        if after is None:
+            return json_answer(dumps(content))
+        async with self.turns.turn():
+            return await self.writing.answer(request, {**content, **await self._all_newer(after)})
 
     async def _all_newer(self, after: str) -> dict[str, Any]:
         """Return the series and events after a cursor."""
@@ -227,12 +222,12 @@ class Api:
 
     async def events(self, request: web.Request) -> web.Response:
         """Answer with the events later than a time."""
-        after = one_float(request, "after", 0.0)
+        after = one_float(request, "after", -math.inf)
         known = await self.known(fresh=True)
         merged = summary.merged_events(known.events, self.recent.events)
         later = [one for one in merged if one.time > after]
         last = later[-1].time if later else (after if math.isfinite(after) else 0.0)
-        return await self.answer(request, {"events": summary.events(later), "next": last})
+        return await self.writing.answer(request, {"events": summary.events(later), "next": last})
 
     # -- series ---------------------------------------------------------------------------------
 
@@ -241,47 +236,42 @@ class Api:
         wanted = asked(request)
         await self.known()
         after = request.query.get("after")
+        if after is not None and wanted.agg != "none":
+            raise Refusal(
+                400, "bad_value", "a cursor goes with raw values", "leave agg or after out"
+            )
+
+        async def make() -> Made:
+            async with self.turns.turn():
+                return await self.writing.made(request, await self._series(wanted, after))
+
+        question = (request.query_string, takes_gzip(request))
+        return (await self.shared(question, make)).answer()
+
+    async def shared(self, question: Hashable, make: Callable[[], Awaitable[Made]]) -> Made:
+        """Return the answer to a question about series, for all who ask it before something is recorded."""
+        if self.watched.feed is None:  # nobody tells that there is more in the file
+            return await make()
+        self.recent.asked()
+        return await self._shared.get(question, self.recent.version, make)
+
+    async def _series(self, wanted: Asked, after: str | None) -> dict[str, Any]:
+        """Return what answers a question about series."""
         if after is not None:
-            if wanted.agg != "none":
-                raise Refusal(
-                    400, "bad_value", "a cursor goes with raw values", "leave agg or after out"
-                )
-            return await self.answer(request, await self._newer(after, wanted))
+            return await self._newer(after, wanted)
         there = self.watched.view.logged_last_values()
         names = known_names(wanted.names, await self._all_names(wanted.names, set(there)))
         wanted = wanted._replace(names=names)
-        if wanted.tail is not None:
-            content = await self.in_thread(last_values, self.watched.histories, wanted)
-            content |= {"next": self.cursor(self.position()), "more": False}
-        elif wanted.agg == "none":
-            content = await self._page(wanted, wanted.since, self.position())
-        else:
-            position = self.position()
-            wanted = wanted._replace(
-                until=min(wanted.until, seconds(position)),
-                points=min(wanted.points, max(1, PAGE // max(1, len(names)))),
-            )
-            content = await self.in_thread(decimated, self.watched.histories, wanted)
-            content |= {"next": self.cursor(position), "more": False}
-        return await self.answer(request, content)
-
-    async def answer(self, request: web.Request, content: Any) -> web.Response:
-        """Return an answer; a long one is written, and compressed where that is understood, in a thread."""
-        body = await self.text(content)
-        if len(body) < PACKED_BYTES or "gzip" not in request.headers.get("Accept-Encoding", ""):
-            return json_answer(body)
-        answer = json_answer(await self.written(gzip.compress, body, 5))
-        answer.headers.update({"Content-Encoding": "gzip", "Vary": "Accept-Encoding"})
-        return answer
-
-    async def text(self, content: Any) -> bytes:
-        """Return JSON; what is long is written in a thread."""
-        return await self.written(dumps_slowly, content) if is_long(content) else dumps(content)
-
-    async def written(self, function: Callable[..., bytes], *args: Any) -> bytes:
-        """Make an answer in the thread for it, which does not wait for histories that others read."""
-        made: bytes = await call_in(self._writer, function, *args)
-        return made
+        position = self.position()
+        if wanted.tail is None and wanted.agg == "none":
+            return await self._page(wanted, wanted.since, position)
+        wanted = wanted._replace(
+            until=min(wanted.until, seconds(position)),  # what is later comes with the cursor
+            points=min(wanted.points, max(1, PAGE // max(1, len(names)))),
+        )
+        read = decimated if wanted.tail is None else last_values
+        content: dict[str, Any] = await self.in_thread(read, self.watched.histories, wanted)
+        return content | {"next": self.cursor(position), "more": False}
 
     async def _all_names(self, names: tuple[str, ...], public: set[str]) -> set[str]:
         """Return the names that may be asked for; internal ones too, by name."""
@@ -303,7 +293,7 @@ class Api:
         """Return the series of what was recorded lately, much of it put together in a thread."""
         if len(stretch.entries) < SHORT:
             return from_memory(stretch, names)
-        content: dict[str, Any] = await call_in(self._writer, from_memory, stretch, names)
+        content: dict[str, Any] = await self.writing.by(from_memory, stretch, names)
         return content
 
     async def _page(self, wanted: Asked, since: float, position: int) -> dict[str, Any]:
@@ -312,21 +302,22 @@ class Api:
         reached = position if end is None else end
         return content | {"next": self.cursor(reached), "more": end is not None}
 
-    async def page_after(self, wanted: Asked, cursor: int) -> tuple[dict[str, Any], int]:
-        """Return a page of what came after a cursor, read from the session, and how far it goes."""
+    async def page_after(self, cursor: int, limit: int) -> tuple[dict[str, Any], int]:
+        """Return what came after a cursor, about so many values read from the session, and how far it goes."""
         position = max(cursor, self.position())
-        content, end = await self._read_page(wanted, seconds(cursor), position)
+        content, end = await self._read_page(Asked(()), seconds(cursor), position, limit)
         return content, position if end is None else end
 
     async def _read_page(
-        self, wanted: Asked, since: float, position: int
+        self, wanted: Asked, since: float, position: int, limit: int = PAGE
     ) -> tuple[dict[str, Any], int | None]:
         view = self.watched.view
         names = [n for n in (wanted.names or sorted(view.logged_variables())) if n in view]
         until = min(wanted.until, seconds(position))
-        content: dict[str, Any]
-        content, end = await self.in_thread(raw_page, self.watched.histories, names, since, until)
-        return content, end
+        found: tuple[dict[str, Any], int | None] = await self.in_thread(
+            raw_page, self.watched.histories, names, since, until, limit
+        )
+        return found
 
     async def in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
         """Do what takes long in the thread for it, one after the other.
@@ -334,16 +325,9 @@ class Api:
         Raises
         ------
         Refusal
-            If too many wait already.
+            If the session cannot be read now.
         """
-        if self._reads >= WAITING_READS:
-            raise Refusal(
-                503, "busy", "too many histories are being read", "try again", {"Retry-After": "2"}
-            )
-        self._reads += 1
         try:
             return await call_in(self._reader, function, *args)
         except (PymanipError, OSError) as error:
             raise Refusal(503, "unreadable", str(error), "try again later") from error
-        finally:
-            self._reads -= 1

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from pymanip_run.web.actions import Actions
-from pymanip_run.web.api import Api, json_answer
+from pymanip_run.web.answers import json_answer
+from pymanip_run.web.api import Api
 from pymanip_run.web.downloads import Downloads
 from pymanip_run.web.encode import dumps
 from pymanip_run.web.failures import Refusal, refusal
-from pymanip_run.web.guard import harden
+from pymanip_run.web.guard import BEGUN, CUSTOM, harden
 from pymanip_run.web.live import Live
 from pymanip_run.web.metrics import MEDIA, metrics
 from pymanip_run.web.openapi import description
@@ -94,13 +95,17 @@ class Site:
         self._served(request.transport)
         try:
             return await handler(request)
-        except ConnectionError:
-            raise
-        except Exception:
-            logger.exception("the server failed at %s %s", request.method, request.path)
+        except Exception as error:
+            is_gone = isinstance(error, ConnectionError)
+            if not is_gone:
+                logger.exception("the server failed at %s %s", request.method, request.path)
+            if BEGUN in request and request.transport is not None:
+                request.transport.abort()  # so that half an answer is seen to be one
+            if is_gone or BEGUN in request:
+                raise ConnectionResetError("an answer was cut off") from error
             fault = Refusal(500, "fault", "the server failed", "the log of the run says at what")
             answer = refusal(fault)
-            harden(answer)
+            harden(request, answer)
             return answer
 
     async def health(self, _: web.Request) -> web.Response:
@@ -140,6 +145,7 @@ class Site:
 
     def _add_custom(self, watched: Watched) -> None:
         """Mount the routes of the user; their handlers run where the tasks do."""
+        own = set(self.app.router.routes())
         for route in watched.custom_routes:
             if isinstance(route, web.RouteDef) and watched.in_run is not None:
                 handler = self._in_run(route.handler)
@@ -148,6 +154,7 @@ class Site:
                 )
             else:
                 self.app.add_routes([route])
+        self.app[CUSTOM] = set(self.app.router.routes()) - own
 
     def _in_run(self, handler: Any) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def custom(request: web.Request) -> web.StreamResponse:
@@ -159,9 +166,10 @@ class Site:
         return custom
 
 
-async def _harden_stream(_: web.Request, answer: web.StreamResponse) -> None:
+async def _harden_stream(request: web.Request, answer: web.StreamResponse) -> None:
     """Harden what begins to be sent before its handler, and so the guard, is done with it."""
-    harden(answer)
+    request[BEGUN] = True
+    harden(request, answer)
 
 
 def page(name: str) -> Callable[[web.Request], Awaitable[web.Response]]:

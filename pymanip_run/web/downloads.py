@@ -9,8 +9,9 @@ import asyncio
 import io
 import math
 import tempfile
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from aiohttp import web
@@ -18,13 +19,15 @@ from aiohttp import web
 from pymanip_run.errors import NotFoundError
 from pymanip_run.records.plain import plain
 from pymanip_run.runtime.threads import Worker, call_in
-from pymanip_run.web.api import json_answer
+from pymanip_run.web.answers import json_answer
 from pymanip_run.web.encode import dumps, dumps_slowly, numbers
 from pymanip_run.web.failures import Refusal
-from pymanip_run.web.pictures import as_npy, as_png, thinned
+from pymanip_run.web.pictures import as_npy, as_png, envelope, first, thinned
 from pymanip_run.web.queries import known_names, one_float
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from pymanip_run.web.api import Api
 
 __all__ = ["Downloads"]
@@ -37,6 +40,24 @@ BLOCK = 1 << 18
 #: Values of a record as JSON.
 MAX_JSON = 1_000_000
 MAX_SIZE = 4096
+#: How a record is made smaller: by leaving rows and columns out, to its extremes, to its beginning.
+PARTS = {"thinned": thinned, "minmax": envelope, "first": first}
+
+
+class _Shown(NamedTuple):
+    """How a record is wanted."""
+
+    kind: str
+    #: 0: as it is.
+    size: int
+    part: str
+    low: float | None
+    high: float | None
+
+    def smaller(self, array: NDArray[Any]) -> NDArray[Any]:
+        if not self.size or not array.ndim:
+            return array
+        return PARTS[self.part](array, self.size)
 
 
 class Downloads:
@@ -66,8 +87,10 @@ class Downloads:
     async def times(self, request: web.Request) -> web.Response:
         """Answer with the times of a dataset's records."""
         name = request.match_info["name"]
-        times = await self._api.in_thread(self._times, name)
-        return await self._api.answer(request, {"name": name, "n": len(times), "times": times})
+        async with self._api.turns.turn():
+            times = await self._api.in_thread(self._times, name)
+            content = {"name": name, "n": len(times), "times": times}
+            return await self._api.writing.answer(request, content)
 
     def _times(self, name: str) -> list[float]:
         try:
@@ -79,25 +102,13 @@ class Downloads:
     async def record(self, request: web.Request) -> web.Response:
         """Answer with a record of a dataset."""
         name, index = request.match_info["name"], int(request.match_info["index"])
-        size = one_float(request, "size", MAX_SIZE if request.match_info["kind"] == "png" else 0.0)
-        if not 0 <= size <= MAX_SIZE:
-            raise Refusal(400, "bad_value", f"size must be 1 to {MAX_SIZE}", "size=800")
-        limits = [one_float(request, key, math.inf) for key in ("min", "max")]
-        low, high = (value if math.isfinite(value) else None for value in limits)
-        kind = request.match_info["kind"]
-        body, media, time = await self._api.in_thread(
-            self._encoded, name, index, kind, (int(size), low, high)
-        )
-        answer = (
-            json_answer(body) if kind == "json" else web.Response(body=body, content_type=media)
-        )
-        answer.headers["X-Timestamp"] = repr(time)
+        async with self._api.turns.turn():
+            answer: web.Response = await self._api.in_thread(
+                self._encoded, name, index, _wanted(request)
+            )
         return answer
 
-    def _encoded(
-        self, name: str, index: int, kind: str, shown: tuple[int, float | None, float | None]
-    ) -> tuple[bytes, str, float]:
-        size, low, high = shown
+    def _encoded(self, name: str, index: int, shown: _Shown) -> web.Response:
         view = self._api.watched.histories
         try:
             time = float(view.dataset_times(name)[index])
@@ -108,17 +119,18 @@ class Downloads:
             raise Refusal(
                 404, "no_such_record", f"{name} has no record {index}", "GET /api/v1/datasets"
             ) from None
-        if kind == "json":
-            return _as_json(value, time, size), "", time
-        if not isinstance(value, np.ndarray) or value.dtype.kind not in "biufc":
+        is_array = isinstance(value, np.ndarray)
+        if shown.kind != "json" and not (is_array and value.dtype.kind in "biufc"):
             raise Refusal(415, "no_array", "this record is no array of numbers", f"{index}.json")
-        small = thinned(value, size) if size and value.ndim else value
         try:
-            if kind == "npy":
-                return as_npy(small), "application/octet-stream", time
-            return as_png(small, low, high), "image/png", time
+            small = shown.smaller(value) if is_array else value
+            answer = _answer(value, small, time, shown)
         except ValueError as error:
             raise Refusal(415, "no_image", str(error), f"{index}.npy or {index}.json") from error
+        answer.headers["X-Timestamp"] = repr(time)
+        if is_array:
+            answer.headers["X-Shape"] = ",".join(map(str, value.shape))
+        return answer
 
     # -- files ----------------------------------------------------------------------------------
 
@@ -155,10 +167,7 @@ class Downloads:
                 raise Refusal(503, "no_copy", f"no copy could be made: {error}", "") from error
             response.content_length = path.stat().st_size
             await response.prepare(request)
-            with path.open("rb") as file:
-                while block := await asyncio.to_thread(file.read, BLOCK):
-                    async with asyncio.timeout(STUCK_SECONDS):
-                        await response.write(block)
+            await _sent(response, path)
             await response.write_eof()
         return response
 
@@ -236,8 +245,22 @@ def _written(pipe: _Pipe, write: Any) -> None:
     try:
         write()
         pipe.flush()
-    except TimeoutError:
-        raise ConnectionResetError("the client does not take the file") from None
+    except FutureTimeoutError:
+        raise _stuck() from None
+
+
+async def _sent(response: web.StreamResponse, path: Path) -> None:
+    with path.open("rb") as file:
+        while block := await asyncio.to_thread(file.read, BLOCK):
+            try:
+                async with asyncio.timeout(STUCK_SECONDS):
+                    await response.write(block)
+            except TimeoutError:
+                raise _stuck() from None
+
+
+def _stuck() -> ConnectionResetError:
+    return ConnectionResetError("the client does not take the file")
 
 
 async def _in_own_thread(function: Any) -> None:
@@ -248,10 +271,31 @@ async def _in_own_thread(function: Any) -> None:
         worker.shutdown(wait=False)
 
 
-def _as_json(value: Any, time: float, size: int) -> bytes:
+def _wanted(request: web.Request) -> _Shown:
+    kind = request.match_info["kind"]
+    size = one_float(request, "size", MAX_SIZE if kind == "png" else 0.0)
+    if not 0 <= size <= MAX_SIZE:
+        raise Refusal(400, "bad_value", f"size must be 1 to {MAX_SIZE}", "size=800")
+    part = request.query.get("part", "thinned")
+    if part not in PARTS:
+        raise Refusal(400, "bad_value", f"part must be one of {', '.join(PARTS)}", "part=minmax")
+    limits = [one_float(request, key, math.inf) for key in ("min", "max")]
+    low, high = (value if math.isfinite(value) else None for value in limits)
+    return _Shown(kind, int(size), part, low, high)
+
+
+def _answer(value: Any, small: Any, time: float, shown: _Shown) -> web.Response:
+    if shown.kind == "json":
+        return json_answer(_as_json(value, small, time))
+    if shown.kind == "npy":
+        return web.Response(body=as_npy(small), content_type="application/octet-stream")
+    return web.Response(body=as_png(small, shown.low, shown.high), content_type="image/png")
+
+
+def _as_json(value: Any, array: Any, time: float) -> bytes:
+    """Return a record, `array` being what is shown of it."""
     if not isinstance(value, np.ndarray):
         return dumps(plain({"t": time, "value": value if _is_plain(value) else str(value)}))
-    array = thinned(value, size) if size and value.ndim else value
     if array.size > MAX_JSON:
         raise Refusal(
             413, "too_large", f"this record has {array.size} values", "take .npy, or ?size=500"

@@ -34,6 +34,8 @@ WAITING_BYTES = 128 << 20
 SWEEP_SECONDS = 1.0
 #: Refused clients that are still told so.
 REFUSING = 32
+#: Seconds that it may take.
+REFUSING_SECONDS = 1.0
 REFUSAL = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\n"
     b"Content-Type: application/json\r\nX-Content-Type-Options: nosniff\r\nContent-Length: %d\r\n\r\n%s"
@@ -76,8 +78,24 @@ class _Connection:
         return now - self.stuck > (HEAD_SECONDS if self.transport.is_closing() else STUCK_SECONDS)
 
     def abort(self) -> None:
-        if self.transport is not None:
+        # A transport that has written its last and closed cannot be aborted any more: it raises.
+        if self.transport is not None and self.is_open:
             self.transport.abort()
+
+
+class _Refuser(asyncio.Protocol):
+    """Says 503 over an encrypted connection."""
+
+    def __init__(self) -> None:
+        self.over = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - of a socket
+        transport.write(REFUSAL % (len(REFUSAL_BODY), REFUSAL_BODY))
+        transport.close()
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self.over.set()
 
 
 class Gate:
@@ -181,20 +199,35 @@ class Gate:
 
     def _refuse(self, sock: socket.socket) -> None:
         """Say 503 and close; a client that is still sending would not hear it otherwise."""
-        if self._tls is not None or self._refusing >= REFUSING:
+        if self._refusing >= REFUSING:
             sock.close()
             return
         self._refusing += 1
-        self._spawn(self._tell_refusal(sock))
+        self._spawn(self._tell_refusal(sock) if self._tls is None else self._tell_encrypted(sock))
 
     async def _tell_refusal(self, sock: socket.socket) -> None:
         try:
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(REFUSING_SECONDS):
                 await self._loop.sock_sendall(sock, REFUSAL % (len(REFUSAL_BODY), REFUSAL_BODY))
                 sock.shutdown(1)  # SHUT_WR
                 for _ in range(16):
                     if not await self._loop.sock_recv(sock, 1 << 16):
                         break
+        except (OSError, TimeoutError) as error:
+            logger.debug("a refused client has gone: %s", error)
+        finally:
+            self._refusing -= 1
+            sock.close()
+
+    async def _tell_encrypted(self, sock: socket.socket) -> None:
+        refuser = _Refuser()
+        try:
+            async with asyncio.timeout(2 * REFUSING_SECONDS):
+                await self._loop.connect_accepted_socket(
+                    lambda: refuser, sock, ssl=self._tls,
+                    ssl_handshake_timeout=REFUSING_SECONDS, ssl_shutdown_timeout=REFUSING_SECONDS,
+                )  # fmt: skip
+                await refuser.over.wait()
         except (OSError, TimeoutError) as error:
             logger.debug("a refused client has gone: %s", error)
         finally:

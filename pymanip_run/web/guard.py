@@ -24,10 +24,23 @@ if TYPE_CHECKING:
 
     from pymanip_run.web.tokens import Role, Tokens
 
-__all__ = ["ROLE", "Guard", "address_group", "client_of", "full_names", "harden"]
+__all__ = [
+    "BEGUN",
+    "CUSTOM",
+    "ROLE",
+    "Guard",
+    "address_group",
+    "client_of",
+    "full_names",
+    "harden",
+]
 
 #: What the sender of the present request may do.
 ROLE: ContextVar[Role | None] = ContextVar("role", default=None)
+#: The routes of the user: what their pages may do, they say themselves.
+CUSTOM: web.AppKey[set[web.AbstractRoute]] = web.AppKey("custom", set)
+#: Whether the answer to a request has got a head, for then it can get no other.
+BEGUN: web.RequestKey[bool] = web.RequestKey("begun", bool)
 WRONG_TOKENS = 10
 WRONG_SECONDS = 60.0
 #: Of these addresses the wrong tokens are counted; the oldest is forgotten for a new one.
@@ -49,6 +62,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+CUSTOM_HEADERS = {**HEADERS, "Content-Security-Policy": "frame-ancestors 'none'"}
 
 
 class Guard:
@@ -89,12 +103,12 @@ class Guard:
         try:
             ROLE.set(self._admitted(request))
             response = await handler(request)
-        except Refusal as error:
-            response = refusal(error)
-        except web.HTTPException as error:
-            response = refusal(_as_refusal(error))
+        except (Refusal, web.HTTPException) as error:
+            if BEGUN in request:
+                raise
+            response = refusal(error if isinstance(error, Refusal) else _as_refusal(error))
         if not response.prepared:
-            harden(response)
+            harden(request, response)
         return response
 
     def _admitted(self, request: web.Request) -> Role | None:
@@ -254,13 +268,18 @@ def _foreign() -> Refusal:
 
 def is_public(path: str) -> bool:
     """Tell whether a path holds no data."""
-    return path in PUBLIC or path.startswith("/static/")
+    return path in PUBLIC or path.startswith(("/static/", "/plot/"))
 
 
-def harden(response: web.StreamResponse) -> None:
+def harden(request: web.BaseRequest, response: web.StreamResponse) -> None:
     """Tell the browser what it must not do with an answer."""
-    response.headers.update(HEADERS)
-    response.headers.setdefault("Cache-Control", NO_STORE)
+    headers = response.headers
+    if isinstance(request, web.Request) and request.match_info.route in request.app[CUSTOM]:
+        for name, value in CUSTOM_HEADERS.items():
+            headers.setdefault(name, value)
+    else:
+        headers.update(HEADERS)
+    headers.setdefault("Cache-Control", NO_STORE)
 
 
 def client_of(request: web.BaseRequest) -> str:
@@ -310,6 +329,6 @@ def _as_refusal(error: web.HTTPException) -> Refusal:
     code = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}.get(
         error.status, "refused"
     )
-    hint = {404: "the routes are described at /api/v1/openapi.json"}.get(error.status, "")
+    hint = {413: "send less"}.get(error.status, "the routes are described at /api/v1/openapi.json")
     headers = {key: error.headers[key] for key in ("Allow", "Location") if key in error.headers}
     return Refusal(error.status, code, (error.reason or "refused").lower(), hint, headers)

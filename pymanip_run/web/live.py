@@ -17,7 +17,7 @@ from pymanip_run.clock import SYSTEM
 from pymanip_run.records.plain import plain
 from pymanip_run.web import summary
 from pymanip_run.web.failures import Refusal
-from pymanip_run.web.history import PAGE, Asked, read_cursor
+from pymanip_run.web.history import read_cursor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 #: Between two messages: at most ten a second.
 PACE = 0.1
+#: Values in a message: each listener may be slow to take its own.
+PAGE = 20_000
 #: Between two looks at a session that is not being recorded here.
 SAVED_PACE = 2.0
 STATE_SECONDS = 5.0
@@ -127,7 +129,8 @@ class Live:
         api.recent.asked()
         stretch = api.recent.since(cursor, PAGE)
         if stretch is None:
-            content, reached = await api.page_after(Asked(()), cursor)
+            async with api.turns.turn(patient=True):
+                content, reached = await api.page_after(cursor, PAGE)
             known = await api.known(fresh=True)
             events = api.events_within(known, cursor, reached)
         else:
@@ -139,7 +142,9 @@ class Live:
         return items, reached
 
     async def _message(self, kind: str, cursor: int, content: dict[str, Any]) -> bytes:
-        return await self._api.text({"type": kind, "next": self._api.cursor(cursor), **content})
+        return await self._api.writing.text(
+            {"type": kind, "next": self._api.cursor(cursor), **content}
+        )
 
 
 class _Seen:

@@ -125,6 +125,7 @@ SNAPSHOT: Schema = _body(
 WINDOW = (_query("since"), _query("until"))
 RECORD = (_path("name"), _path("index", "integer", minimum=0))
 SIZE = _query("size", "integer", minimum=1, maximum=4096)
+PART = _query("part", "string", enum=["thinned", "minmax", "first"])
 
 PATHS: dict[str, Schema] = {
     "/api/v1/snapshot": _get("All that the first page of a dashboard shows.", SNAPSHOT),
@@ -153,9 +154,9 @@ PATHS: dict[str, Schema] = {
     ),
     "/api/v1/datasets": _get("The datasets.", _wrapped("datasets", "object", OBJECT)),
     "/api/v1/datasets/{name}": _get("The times of a dataset's records.", _body(("name", "n", "times"), times={"type": "array"}), (_path("name"),)),
-    "/api/v1/datasets/{name}/{index}.npy": _get("A record as numpy.save writes it.", None, (*RECORD, SIZE), "application/octet-stream"),
-    "/api/v1/datasets/{name}/{index}.png": _get("A record as image.", None, (*RECORD, SIZE, _query("min"), _query("max")), "image/png"),
-    "/api/v1/datasets/{name}/{index}.json": _get("A record as JSON.", OBJECT, (*RECORD, SIZE)),
+    "/api/v1/datasets/{name}/{index}.npy": _get("A record as numpy.save writes it.", None, (*RECORD, SIZE, PART), "application/octet-stream"),
+    "/api/v1/datasets/{name}/{index}.png": _get("A record as image.", None, (*RECORD, SIZE, PART, _query("min"), _query("max")), "image/png"),
+    "/api/v1/datasets/{name}/{index}.json": _get("A record as JSON.", OBJECT, (*RECORD, SIZE, PART)),
     "/api/v1/export.csv": _get("Series as CSV.", None, (NAMES, *WINDOW), "text/csv"),
     "/api/v1/session.h5": _get("A copy of the session as it is now.", None, (), "application/x-hdf5"),
     "/api/v1/live": _get("What is new, over a WebSocket.", None, (_query("after", "string"),)),

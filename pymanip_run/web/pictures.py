@@ -13,10 +13,12 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["as_npy", "as_png", "thinned"]
+__all__ = ["as_npy", "as_png", "envelope", "first", "thinned"]
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, RGB = 0, 2
+#: Lines of an array that are shown together.
+LINES = 8
 
 
 def as_npy(array: NDArray[Any]) -> bytes:
@@ -74,3 +76,33 @@ def thinned(array: NDArray[Any], size: int) -> NDArray[Any]:
     """Return an array with at most `size` rows and columns, by leaving some out."""
     steps = [max(1, math.ceil(length / size)) for length in array.shape[:2]]
     return array[tuple(slice(None, None, step) for step in steps)]
+
+
+def first(array: NDArray[Any], size: int) -> NDArray[Any]:
+    """Return the first `size` rows and columns of an array; its last axis is that of the columns."""
+    if array.ndim < 2:
+        return array[:size]
+    return array.reshape(-1, array.shape[-1])[:size, :size]
+
+
+def envelope(array: NDArray[Any], size: int) -> NDArray[np.float64]:
+    """Return the smallest and largest value of each of at most `size` bins along the last axis.
+
+    Returns
+    -------
+    array
+        Of shape (lines, bins, 2), of the first few lines; NaN where a bin has nothing finite.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing of which one is the smallest.
+    """
+    if array.dtype.kind not in "biuf" or not array.size:
+        raise ValueError(f"an array of shape {array.shape} and type {array.dtype} is no line")
+    lines = array.reshape(-1, array.shape[-1])[:LINES].astype(np.float64)
+    lines[~np.isfinite(lines)] = math.nan
+    length = lines.shape[1]
+    begins = np.linspace(0, length, min(size, length), endpoint=False).astype(np.int64)
+    ends = (np.fmin.reduceat(lines, begins, axis=1), np.fmax.reduceat(lines, begins, axis=1))
+    return np.stack(ends, axis=-1)

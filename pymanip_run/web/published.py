@@ -13,7 +13,7 @@ from aiohttp import web
 
 from pymanip_run.clock import SYSTEM
 from pymanip_run.records.plain import finite, plain
-from pymanip_run.web.api import json_answer
+from pymanip_run.web.answers import Made, json_answer
 from pymanip_run.web.bodies import Body
 from pymanip_run.web.encode import BREATH, dumps, numbers
 from pymanip_run.web.failures import Refusal
@@ -80,20 +80,26 @@ class Published:
         view = self._api.watched.view
         if name not in view:
             return json_answer(b"[]")
-        since, first = math.nextafter(float(last), math.inf), True
+        since = math.nextafter(float(last), math.inf)
+        made = await self._api.shared((name, since), lambda: self._made(name, since))
+        if made.end is None:
+            return json_answer(b"[" + made.body + b"]")
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
-        while True:
-            text, end = await self._api.in_thread(_page, self._api.watched.histories, name, since)
-            if first and end is None:
-                return json_answer(b"[" + text + b"]")
-            if first:
-                await response.prepare(request)
-            await response.write((b"[" if first else b"," if text else b"") + text)
-            first = False
-            if end is None:
-                await response.write_eof(b"]")
-                return response
-            since = (end + 1) / 1e6
+        await response.prepare(request)
+        await response.write(b"[" + made.body)
+        end: int | None = made.end
+        while end is not None:
+            body, _, end = await self._made(name, (end + 1) / 1e6, has_begun=True)
+            await response.write(b"," + body if body else b"")
+        await response.write_eof(b"]")
+        return response
+
+    async def _made(self, name: str, since: float, *, has_begun: bool = False) -> Made:
+        """Return a page of values, without brackets."""
+        view = self._api.watched.histories
+        async with self._api.turns.turn(patient=has_begun):
+            text, end = await self._api.in_thread(_page, view, name, since)
+        return Made(text, end=end)
 
     async def server_current_ts(self, _: web.Request) -> web.Response:
         """Answer with the time of the session."""

@@ -64,7 +64,7 @@ class Recent:
         self.version = 0
         #: Grows when something else than values changed.
         self.changes = 0
-        self._names: set[tuple[str, ...]] = set()
+        self._names: set[str] = set()
 
     @property
     def is_listening(self) -> bool:
@@ -117,8 +117,8 @@ class Recent:
             gone = self._entries.popleft()
             self._values -= len(gone.names)
             self.complete_after = micros(gone.ns)
-        if entry.names not in self._names:
-            self._names.add(entry.names)
+        if not self._names.issuperset(entry.names):
+            self._names.update(entry.names)
             self.changes += 1
 
     def reaches(self, after: int) -> bool:

@@ -72,7 +72,7 @@ class Server:
         self._listening = listening
         self._policy = policy
         self._on_fault = on_fault
-        self.tokens = Tokens(policy)
+        self.tokens = Tokens(policy, watched.view.info().uuid)
         self._loop = asyncio.new_event_loop()
         self._over = asyncio.Event()
         self._usual_switch = sys.getswitchinterval()

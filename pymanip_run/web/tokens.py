@@ -29,6 +29,8 @@ class Tokens:
     ----------
     policy
         Which tokens there are.
+    session
+        What the cookies are good for besides: those of another session's server are none.
 
     Attributes
     ----------
@@ -38,8 +40,9 @@ class Tokens:
         The token to read that is no file's: it must be told to the user.
     """
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, session: str = "") -> None:
         self._policy = policy
+        self._session = session
         self.is_open = policy.token == "none"  # noqa: S105 - it says that there is none
         self.shown: str | None = None
         self.changes = 0
@@ -49,11 +52,8 @@ class Tokens:
             self._load("read")
         elif not self.is_open:
             self.shown = policy.token
+            access.check_chosen(policy.token)
             self._tokens["read"] = access.normalised(policy.token)
-            if not self._tokens["read"]:
-                raise UsageError(
-                    f"the token {policy.token!r} would let everybody in; give letters and digits, or 'none'"
-                )
         if policy.control:
             self._load("control")
 
@@ -105,12 +105,16 @@ class Tokens:
         return self._matching(access.normalised(token), lambda own: own)
 
     def cookie(self, role: Role, name: str) -> str:
-        """Return the value of the cookie that stands for a token. It ends with the token."""
-        return _seal(self._tokens[role], name)
+        """Return the value of the cookie that stands for a token. It ends with the token and the session."""
+        return self._seal(self._tokens[role], name)
 
     def role_of_cookie(self, value: str, name: str) -> Role | None:
         """Return what a cookie is good for."""
-        return self._matching(value, lambda own: _seal(own, name))
+        return self._matching(value, lambda own: self._seal(own, name))
+
+    def _seal(self, token: str, name: str) -> str:
+        sealed = f"cookie {name} {self._session}".encode()
+        return hmac.new(token.encode(), sealed, hashlib.sha256).hexdigest()
 
     def _matching(self, given: str, wanted: Callable[[str], str]) -> Role | None:
         found: Role | None = None
@@ -120,7 +124,3 @@ class Tokens:
             if own is not None and hmac.compare_digest(text, wanted(own).encode()):
                 found = role
         return found
-
-
-def _seal(token: str, name: str) -> str:
-    return hmac.new(token.encode(), f"cookie {name}".encode(), hashlib.sha256).hexdigest()

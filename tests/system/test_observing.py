@@ -36,6 +36,11 @@ SCRIPT = """
         sesn.save_parameter(voltage=4)
         sesn.run(measure, server_port=PORT)
     """
+CONTROLLED = """
+        from pymanip_run.session.running import RunOptions, run_tasks
+        from pymanip_run.session.serving import ServerOptions
+        asyncio.run(run_tasks(sesn, [measure], RunOptions(server=ServerOptions(port=PORT, control=True))))
+"""
 
 
 def free_port():
@@ -321,6 +326,21 @@ def test_the_token_is_asked_for_once_and_kept(cli, run, tmp_path, monkeypatch):
     assert cli("observe", run.host, "--once").returncode == 0, "kept"
     kept = tmp_path / "their config/pymanip-run/hosts.json"
     assert kept.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_control_token_is_not_kept(cli, script, tmp_path):
+    kept = tmp_path / "their config/pymanip-run/hosts.json"
+    code = SCRIPT.replace("sesn.run(measure, server_port=PORT)", CONTROLLED)
+    started = script(code.replace("PORT", str(free_port())))
+    started.host = started.wait_for("http").removeprefix("http://")
+    control = access.user_token(control=True)
+    cli.environment = cli.environment | {"XDG_CONFIG_HOME": str(tmp_path / "their config")}
+    assert cli("observe", started.host, "--once", "--token", control).returncode == 0
+    assert not kept.exists()
+    done = cli("observe", started.host, "--stop", "--token", control)
+    assert (done.returncode, started.end()[0]) == (0, 0), done.stderr
+    assert "this is the control token: it is not kept" in done.stderr
+    assert not kept.exists()
 
 
 def test_the_token_is_asked_for_where_there_is_a_person(cli, run, tmp_path):

@@ -32,16 +32,31 @@ async function ask(path, read, options = {}) {
 
 /** @param {string} path @returns {Promise<any>} */
 export async function get(path) {
-  return ask(`/api/v1/${path}`, (answer) => answer.json());
+  return ask(`/api/v1/${path}`, async (answer) => bare(await answer.json()));
 }
 
 /**
- * A file, and the time (Unix seconds) of what is in it.
+ * Let what is kept by name have these names alone: a variable may be called `constructor`.
+ * @param {any} content
+ */
+export function bare(content) {
+  for (const part of ["values", "series", "variables", "parameters", "datasets"]) {
+    const named = content?.[part];
+    if (named && typeof named === "object") Object.setPrototypeOf(named, null);
+  }
+  return content;
+}
+
+/**
+ * A file, the time (Unix seconds) of what is in it, and the shape of the whole array of which it is a part.
  * @param {string} path
- * @returns {Promise<{bytes: ArrayBuffer, t: number}>}
+ * @returns {Promise<{bytes: ArrayBuffer, t: number, shape: number[]}>}
  */
 export async function file(path) {
-  return ask(`/api/v1/${path}`, async (answer) => ({ bytes: await answer.arrayBuffer(), t: Number(answer.headers.get("X-Timestamp")) }));
+  return ask(`/api/v1/${path}`, async (answer) => ({
+    bytes: await answer.arrayBuffer(), t: Number(answer.headers.get("X-Timestamp")),
+    shape: (answer.headers.get("X-Shape") ?? "").split(",").filter(Boolean).map(Number),
+  }));
 }
 
 /** @param {string} path @param {object} content @returns {Promise<any>} */

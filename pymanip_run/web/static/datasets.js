@@ -1,9 +1,10 @@
 // Datasets: the chosen record as image, line or table, with a slider over the records.
 
 import * as api from "./api.js";
-import { button, color, element, make, say } from "./dom.js";
-import { number, size, ticks, time } from "./format.js";
+import { button, element, make, say } from "./dom.js";
+import { number, size, time } from "./format.js";
 import { read } from "./npy.js";
+import { drawEnvelope } from "./lines.js";
 import { MAPS, table } from "./palette.js";
 
 /**
@@ -11,8 +12,11 @@ import { MAPS, table } from "./palette.js";
  * @typedef {import("./npy.js").NdArray} NdArray
  */
 
+//: Rows and columns of an image, bins of a line, rows and columns of a table; the server makes larger records so small.
 const SHOWN = 600;
 const TABLE = 50;
+/** @type {Record<string, string>} */
+const PARTS = { image: `size=${SHOWN}`, line: `size=${SHOWN}&part=minmax`, table: `size=${TABLE}&part=first` };
 
 export class Datasets {
   constructor() {
@@ -27,6 +31,11 @@ export class Datasets {
     /** @type {any} */
     this.plain = null;
     this.loading = false;
+    /**
+     * The shape of the whole record, of which `array` may be a part.
+     * @type {number[]}
+     */
+    this.shape = [];
     /** The time of the record that is shown. */
     this.when = 0;
     this.choice = make("select", { "aria-label": "Dataset" });
@@ -35,7 +44,7 @@ export class Datasets {
     this.slider.addEventListener("input", () => this.go(Number(this.slider.value)));
     this.place = make("span", { role: "status" });
     this.view = make("select", { "aria-label": "Shown as" }, ...["image", "line", "table"].map((v) => make("option", {}, v)));
-    this.view.addEventListener("change", () => this.draw());
+    this.view.addEventListener("change", () => this.load());
     this.map = make("select", { "aria-label": "Colours" }, ...Object.keys(MAPS).map((m) => make("option", {}, m)));
     this.map.addEventListener("change", () => this.draw());
     this.low = make("input", { size: "6", placeholder: "min", "aria-label": "Smallest value of the colours", inputmode: "decimal" });
@@ -81,18 +90,20 @@ export class Datasets {
     this.slider.max = String(info.n - 1);
     this.slider.value = String(this.index);
     say(this.place, `${this.index + 1}/${info.n}`);
-    const key = `${this.name}/${this.index}`;
+    this.suit(info);
+    const key = this.wanted();
     if (key === this.shown || this.loading || !element("dataset-body").offsetParent) return;
     this.loading = true;
     try {
       if (/^(bool|u?int|float)/.test(info.dtype)) {
-        const found = await api.file(`datasets/${encodeURIComponent(this.name)}/${this.index}.npy?size=${SHOWN}`);
+        const found = await api.file(`datasets/${encodeURIComponent(this.name)}/${this.index}.npy?${PARTS[this.view.value]}`);
         this.array = read(found.bytes);
         this.when = found.t;
+        this.shape = found.shape;
         this.plain = null;
       } else {
         this.array = null;
-        this.plain = await api.get(`datasets/${encodeURIComponent(this.name)}/${this.index}.json?size=${SHOWN}`);
+        this.plain = await api.get(`datasets/${encodeURIComponent(this.name)}/${this.index}.json?size=${SHOWN}&part=first`);
         this.when = this.plain.t;
       }
       this.shown = key;
@@ -102,7 +113,22 @@ export class Datasets {
     } finally {
       this.loading = false;
     }
-    if (`${this.name}/${this.index}` !== this.shown && this.shown === key) this.load();
+    if (this.wanted() !== this.shown && this.shown === key) this.load();
+  }
+
+  /** What is to be shown. */
+  wanted() {
+    return `${this.name}/${this.index}/${this.view.value}`;
+  }
+
+  /**
+   * Show a record as something that it can be.
+   * @param {Info} info
+   */
+  suit(info) {
+    const flat = info.shape.length < 2;
+    if (flat && this.view.value === "image") this.view.value = info.shape.length ? "line" : "table";
+    if (this.view.value === "line" && (!info.shape.length || info.shape.includes(0))) this.view.value = "table";
   }
 
   draw() {
@@ -113,9 +139,6 @@ export class Datasets {
       this.box.replaceChildren(make("pre", {}, JSON.stringify(this.plain?.value ?? null, null, 1).slice(0, 5000)));
       return;
     }
-    const flat = array.shape.length < 2;
-    if (flat && this.view.value === "image") this.view.value = array.shape.length ? "line" : "table";
-    if (!flat && this.view.value === "line" && array.shape[0] * array.shape[1] === 0) this.view.value = "table";
     for (const one of [this.map, this.low, this.high]) one.hidden = this.view.value !== "image";
     if (this.view.value === "image") this.drawImage(array);
     else if (this.view.value === "line") this.drawLine(array);
@@ -153,6 +176,8 @@ export class Datasets {
     this.box.replaceChildren(canvas);
     this.low.placeholder = number(low);
     this.high.placeholder = number(high);
+    const steps = this.steps();
+    if (Math.max(...steps) > 1) this.remark(`shown is one row of ${steps[0]} and one column of ${steps[1]}`);
   }
 
   /** @param {PointerEvent} e @param {HTMLCanvasElement} canvas @param {NdArray} array @param {number} depth */
@@ -161,54 +186,45 @@ export class Datasets {
     const [rows, columns] = array.shape;
     const column = Math.min(columns - 1, Math.max(0, Math.floor(((e.clientX - box.left) / box.width) * columns)));
     const row = Math.min(rows - 1, Math.max(0, Math.floor(((e.clientY - box.top) / box.height) * rows)));
-    const full = this.infos[this.name].shape;
-    const steps = [Math.max(1, Math.ceil(full[0] / SHOWN)), Math.max(1, Math.ceil(full[1] / SHOWN))];
+    const steps = this.steps();
     const unit = this.infos[this.name].unit ?? "";
     say(this.text, `(${column * steps[1]}, ${row * steps[0]}) = ${number(array.data[(row * columns + column) * depth])} ${unit}`);
   }
 
-  /** @param {NdArray} array */
+  /** How many rows and columns of the record there are for one of the image. */
+  steps() {
+    return [0, 1].map((axis) => Math.max(1, Math.ceil((this.shape[axis] ?? 0) / SHOWN)));
+  }
+
+  /** @param {string} text what else to know of the record as it is shown */
+  remark(text) {
+    say(this.text, `${this.text.textContent}, ${text}`);
+  }
+
+  /** @param {NdArray} array the smallest and largest value of each bin, of shape (lines, bins, 2) */
   drawLine(array) {
-    const length = array.shape.length > 1 ? array.shape[array.shape.length - 1] : array.data.length;
-    const count = Math.min(8, array.data.length / length);
+    const [count, bins] = array.shape;
+    const length = this.shape[this.shape.length - 1];
     const canvas = make("canvas", { width: "900", height: "300", role: "img", "aria-label": `${this.name}, record ${this.index + 1}, as line` });
-    const pen = canvas.getContext("2d");
     this.box.replaceChildren(canvas);
-    if (!pen || !length) return;
-    const values = Array.from({ length: length * count }, (_, i) => array.data[i]).filter(Number.isFinite);
-    const low = Math.min(...values);
-    const high = Math.max(...values, low + 1e-12);
-    pen.font = "12px system-ui, sans-serif";
-    pen.fillStyle = color("--soft");
-    for (const tick of ticks(low, high, 5)) {
-      const y = 285 - ((tick - low) / (high - low)) * 270;
-      pen.fillText(number(tick), 4, y);
-      pen.fillRect(62, y, 838, 0.3);
-    }
-    pen.strokeStyle = color("--accent");
-    pen.lineWidth = 1.5;
-    for (let k = 0; k < count; k++) {
-      pen.beginPath();
-      for (let i = 0; i < length; i++) {
-        const v = array.data[k * length + i];
-        if (Number.isFinite(v)) pen.lineTo(62 + (i / Math.max(1, length - 1)) * 830, 285 - ((v - low) / (high - low)) * 270);
-      }
-      pen.stroke();
-    }
+    drawEnvelope(canvas, array, length);
+    const lines = this.shape.slice(0, -1).reduce((a, b) => a * b, 1);
+    if (lines > count) this.remark(`the first ${count} of ${lines} lines`);
+    if (length > bins) this.remark(`with the smallest and largest of each ${Math.ceil(length / bins)} values`);
   }
 
   /** @param {NdArray} array */
   drawTable(array) {
     const columns = array.shape.length > 1 ? array.shape[array.shape.length - 1] : 1;
-    const rows = Math.min(TABLE, Math.ceil(array.data.length / columns));
+    const rows = Math.ceil(array.data.length / columns);
     const body = make("tbody");
     for (let r = 0; r < rows; r++) {
       const row = make("tr", {}, make("th", { scope: "row" }, String(r)));
-      for (let c = 0; c < Math.min(columns, TABLE); c++) row.append(make("td", { class: "number" }, number(array.data[r * columns + c])));
+      for (let c = 0; c < columns; c++) row.append(make("td", { class: "number" }, number(array.data[r * columns + c])));
       body.append(row);
     }
     this.box.replaceChildren(make("div", { class: "scroll", tabindex: "0" }, make("table", {}, body)));
-    const isCut = rows * columns < array.data.length || columns > TABLE;
-    if (isCut) say(this.text, `${this.text.textContent}, the first ${TABLE} rows and columns`);
+    const all = this.shape.reduce((a, b) => a * b, 1);
+    if (all > array.data.length) this.remark(`the first ${TABLE} rows and columns`);
   }
 }

@@ -89,15 +89,20 @@ export function clock(seconds) {
  * @param {boolean} [exact]
  */
 export function time(unix, exact) {
+  const whole = stamp(unix);
+  const isToday = new Date(unix * 1000).toDateString() === new Date().toDateString();
+  const text = isToday ? whole.slice(whole.indexOf(" ") + 1) : whole;
+  return exact ? `${text}.${String(Math.floor(((unix % 1) + 1) % 1 * 1000)).padStart(3, "0")}` : text;
+}
+
+/**
+ * Date and time, for what is looked at on other days, too.
+ * @param {number} unix
+ */
+export function stamp(unix) {
   const date = new Date(unix * 1000);
   const pad = (/** @type {number} */ n) => String(n).padStart(2, "0");
-  let text = `${pad(date.getHours())}:${pad(date.getMinutes())}:${pad(date.getSeconds())}`;
-  if (exact) text += `.${String(Math.floor(((unix % 1) + 1) % 1 * 1000)).padStart(3, "0")}`;
-  const today = new Date();
-  if (date.toDateString() !== today.toDateString()) {
-    text = `${date.getFullYear()}-${pad(date.getMonth() + 1)}-${pad(date.getDate())} ${text}`;
-  }
-  return text;
+  return `${date.getFullYear()}-${pad(date.getMonth() + 1)}-${pad(date.getDate())} ${pad(date.getHours())}:${pad(date.getMinutes())}:${pad(date.getSeconds())}`;
 }
 
 /** @param {number | null | undefined} bytes */

@@ -1,5 +1,7 @@
 // The live stream: what is new comes by itself. Where it does not come, the page asks for it.
 
+import { bare } from "./api.js";
+
 /** @typedef {{type: string, next: string, [key: string]: any}} Message */
 
 //: The server says something every 5 s; who says nothing for so long is gone, whatever the socket believes.
@@ -41,7 +43,7 @@ export class Live {
       this.heard(socket);
       this.open = true;
       this.wait = FIRST_WAIT;
-      this.onMessage(JSON.parse(e.data));
+      this.onMessage(bare(JSON.parse(e.data)));
     });
     socket.addEventListener("close", () => this.drop(socket)); // also after an error
   }

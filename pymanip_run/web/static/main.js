@@ -111,7 +111,9 @@ function byUnit(names) {
  * @param {boolean} anew whether what came meanwhile is skipped
  */
 async function look(anew) {
+  const wasOver = over;
   const answer = await api.get("snapshot");
+  if (over && !wasOver) return;
   const first = shown === null;
   shown = { ...answer, firsts: shown?.firsts };
   clockOffset = answer.now - Date.now() / 1000;
@@ -203,6 +205,7 @@ function paint() {
 function ended(reason) {
   shown = { ...shown, now: now(), reason };
   over = true;
+  lost = false;
   banner("The run has ended. The page stays as it was.");
   show();
   tick();
@@ -293,10 +296,12 @@ async function work() {
 
 /** Look once; return after which time (ms) to look again. */
 async function worked() {
+  const wasOver = over;
   const anew = lastHeard > 0 && Date.now() - lastHeard > GAP;
   const back = lost || anew;
   await look(anew);
-  if (over && shown.state !== "saved") over = false; // another run of this session
+  if (wasOver && shown.state !== "saved") over = false; // another run of this session
+  else if (over) return SLOW; // it ended while the server was asked: what came is from before
   const isSaved = shown.state === "saved";
   if (!isSaved) live.connect(cursor);
   lost = false;

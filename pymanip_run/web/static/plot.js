@@ -5,6 +5,7 @@ import { Chart, reading } from "./chart.js";
 import { button, make, save, say } from "./dom.js";
 import { number, time } from "./format.js";
 import { look } from "./palette.js";
+import { picture } from "./picture.js";
 import { append, empty, forget, fromServer, paired, thinned } from "./series.js";
 
 /**
@@ -206,9 +207,8 @@ export class Plot {
       const { cloud, pick } = this.chart;
       const i = pick ?? (cloud?.x.length ?? 0) - 1;
       const [x, y] = this.names.map((name) => this.variable(name));
-      const across = `across ${x.label}${x.unit ? ` (${x.unit})` : ""}, up ${y.label}${y.unit ? ` (${y.unit})` : ""}`;
-      const point = cloud && i >= 0 ? `${number(cloud.x[i])} ${x.unit ?? ""}, ${number(cloud.y[i])} ${y.unit ?? ""}` : "";
-      say(legend, pick !== null && cloud ? `${time(cloud.t[pick])}: ${point}` : `${across} · last: ${point || "–"}`);
+      const point = cloud && i >= 0 ? `${measured(cloud.x[i], x)}, ${measured(cloud.y[i], y)}` : "";
+      say(legend, pick !== null && cloud ? `${time(cloud.t[pick])}: ${point}` : `${this.across()} · last: ${point || "–"}`);
       return;
     }
     const lines = this.chart.lines;
@@ -218,9 +218,14 @@ export class Plot {
     lines.forEach((line, i) => {
       const item = legend.children[i + 1];
       swatch(/** @type {HTMLCanvasElement} */ (item.children[0]), line);
-      const shown = when === null ? (line.unit ? ` (${line.unit})` : "") : ` ${reading(line, when)}`;
-      say(item.children[1], `${line.label}${shown}`);
+      say(item.children[1], when === null ? withUnit(line) : `${line.label} ${reading(line, when)}`);
     });
+  }
+
+  /** What an x-y plot shows. */
+  across() {
+    const [x, y] = this.names.map((name) => withUnit(this.variable(name)));
+    return `across ${x}, up ${y}`;
   }
 
   toggleTable() {
@@ -234,7 +239,7 @@ export class Plot {
     const times = [...new Set(lines.flatMap((line) => line.data.t))].filter((t) => t >= this.chart.from && t <= this.chart.to);
     times.sort((a, b) => b - a);
     const head = make("tr", {}, make("th", { scope: "col" }, "time"));
-    for (const line of lines) head.append(make("th", { scope: "col", class: "number" }, line.unit ? `${line.label} (${line.unit})` : line.label));
+    for (const line of lines) head.append(make("th", { scope: "col", class: "number" }, withUnit(line)));
     const at = lines.map((line) => new Map(line.data.t.map((t, i) => [t, i])));
     const body = make("tbody");
     for (const t of times.slice(0, TABLE_ROWS)) {
@@ -253,13 +258,9 @@ export class Plot {
   }
 
   savePicture() {
-    const source = this.chart.canvas;
-    const paper = make("canvas", { width: source.width, height: source.height });
-    const pen = paper.getContext("2d");
-    if (!pen) return;
-    pen.fillStyle = getComputedStyle(document.documentElement).getPropertyValue("--card");
-    pen.fillRect(0, 0, paper.width, paper.height);
-    pen.drawImage(source, 0, 0);
+    const named = this.isCloud ? [{ text: this.across(), color: null, dash: [] }]
+      : this.chart.lines.map((line) => ({ text: withUnit(line), color: line.color, dash: line.dash }));
+    const paper = picture(this.title, this.chart.canvas, named, this.isCloud ? null : [this.chart.from, this.chart.to]);
     paper.toBlob((blob) => blob && save(blob, `${this.title.replace(/[^\w.-]+/g, "_")}.png`));
   }
 
@@ -267,6 +268,16 @@ export class Plot {
     const limits = this.isCloud && this.span === Infinity ? {} : { since: this.chart.from, until: this.chart.to };
     make("a", { href: `/api/v1/export.csv?${api.query(this.names, limits)}`, download: "" }).click();
   }
+}
+
+/** @param {number} value @param {{unit: string | null}} one */
+function measured(value, one) {
+  return one.unit ? `${number(value)} ${one.unit}` : number(value);
+}
+
+/** @param {{label: string, unit: string | null}} one */
+function withUnit(one) {
+  return one.unit ? `${one.label} (${one.unit})` : one.label;
 }
 
 function entry() {

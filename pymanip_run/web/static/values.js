@@ -59,7 +59,7 @@ export class Values {
       one.t = message.series[name].t.at(-1);
       one.value = value;
       words.delete(name);
-      const word = message.nonfinite[name]?.at(-1);
+      const word = Object.hasOwn(message.nonfinite, name) ? message.nonfinite[name].at(-1) : undefined;
       if (value === null && word) words.set(name, word[1]);
     }
     shown.nonfinite = [...words];

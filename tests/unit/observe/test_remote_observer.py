@@ -326,7 +326,7 @@ def test_the_token_is_the_given_the_environments_or_the_kept_one(serve, monkeypa
     monkeypatch.setenv("PYMANIP_RUN_TOKEN", token)
     assert RemoteObserver("127.0.0.1", port).get_last_values() == {}
     monkeypatch.delenv("PYMANIP_RUN_TOKEN")
-    access.keep_token("127.0.0.1", port, token)
+    access.keep_token(access.Address("127.0.0.1", port), token)
     assert RemoteObserver("127.0.0.1", port).get_last_values() == {}
     assert (tmp_path / "elsewhere/pymanip-run/hosts.json").stat().st_mode & 0o777 == 0o600
 
@@ -340,6 +340,34 @@ def test_the_own_token_is_not_sent_to_other_computers(monkeypatch):
     assert token_for(access.parse_address("127.0.0.1")) == token
     assert token_for(access.parse_address("labpc.example.org")) is None
     assert token_for(access.parse_address("localhost.example.org")) is None
+
+
+def test_a_token_kept_for_an_encrypted_server_is_never_sent_in_clear(monkeypatch, tmp_path):
+    from pymanip_run.observe import token_for
+
+    monkeypatch.delenv("PYMANIP_RUN_TOKEN", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "elsewhere"))
+    token = access.new_token()
+    access.keep_token(access.parse_address("https://labpc:6913/"), token)
+    assert token_for(access.parse_address("http://labpc:6913/")) is None
+    assert token_for(access.parse_address("labpc")) is None
+    assert token_for(access.parse_address("https://labpc:6913/")) == token
+    assert RemoteObserver("labpc").url == "https://labpc:6913", "encrypted once is encrypted again"
+    assert RemoteObserver("labpc").address.token == token
+    assert RemoteObserver("http://labpc:6913").address.token is None
+    access.keep_token(access.parse_address("other"), token)
+    assert token_for(access.parse_address("other")) == token
+    assert RemoteObserver("other").url == "http://other:6913"
+
+
+def test_what_is_kept_of_hosts_may_be_damaged(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    folder = tmp_path / "pymanip-run"
+    folder.mkdir()
+    for text in ("", "[1]", '{"labpc:6913": 7}', '{"labpc:6913": {"token": 5}}', "\0"):
+        (folder / "hosts.json").write_text(text)
+        assert access.kept_token(access.parse_address("labpc")) is None
+        assert not access.is_encrypted(access.parse_address("labpc"))
 
 
 # -- errors -------------------------------------------------------------------------------------
@@ -404,11 +432,15 @@ class Strange:
 DRIBBLE = [b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", *[b"x"] * 1000]
 
 
+HEAD = [b"HTTP/1.1 200 OK\r\nX-Long: ", *[b"x"] * 1000]
+
+
 @pytest.mark.parametrize(("parts", "pause", "words"), [
-    ([b""], 30, "no answer within 0.5 s"), (DRIBBLE, 0.05, "no answer within 0.5 s"),
+    ([b""], 30, "no answer within 0.5 s"), (DRIBBLE, 0.05, "no answer within 0.5 s"), (HEAD, 0.05, "no answer within 0.5 s"),
     ([b"SSH-2.0-OpenSSH_9.2\r\n"], 0, "no pymanip-run"), ([b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"], 0, "no pymanip-run"),
     ([], 0, "going on|hung up|closed"), ([b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"], 0, "answers 500"),
     ([b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{"], 0, "cut off"), ([b"\x00" * 70000], 0, "no pymanip-run"),
+    ([b'HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n{"a":1}'], 0, "no pymanip-run"), ([b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"], 0, "no pymanip-run"),
 ])  # fmt: skip
 def test_a_strange_server_is_an_error_within_the_time(parts, pause, words):
     server = Strange(*parts, pause=pause)
@@ -447,7 +479,7 @@ def test_a_connection_that_was_closed_meanwhile_is_made_again(serve, session):
     client = serve()
     with RemoteObserver("127.0.0.1", client.port) as observer:
         observer.get_last_values()
-        observer._connection._http.sock.shutdown(socket.SHUT_RDWR)
+        observer._connection._http.sock.sock.shutdown(socket.SHUT_RDWR)
         assert observer.get_last_values() == {"T": 1.0}
 
 

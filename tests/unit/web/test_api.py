@@ -1,5 +1,6 @@
 """The JSON API, route by route, against the session that it shows."""
 
+import contextlib
 import gzip
 import json
 import math
@@ -7,6 +8,7 @@ import struct
 import time
 import zlib
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -322,6 +324,27 @@ def test_records_of_datasets(client, session):
     assert client.get("/api/v1/datasets/text/0.png").status == 415
 
 
+@both
+def test_a_long_line_keeps_its_extremes_and_its_beginning(client, session):
+    line = np.sin(np.arange(10_007) / 50)
+    line[4321], line[777], line[5000:5100] = 9.0, -7.0, math.nan
+    session.add_dataset(line=line, image=np.arange(30_000.0).reshape(10, 3000))
+    ends = np.load(BytesIO(client.get("/api/v1/datasets/line/0.npy?size=600&part=minmax").body))
+    assert ends.shape == (1, 600, 2)
+    assert (np.nanmin(ends), np.nanmax(ends)) == (-7.0, 9.0)
+    assert np.isnan(ends).all(axis=2).sum() >= 4, "a gap stays one"
+    answer = client.get("/api/v1/datasets/line/0.npy?size=50&part=first")
+    assert np.array_equal(np.load(BytesIO(answer.body)), line[:50])
+    assert answer.headers["X-Shape"] == "10007"
+    ends = np.load(BytesIO(client.get("/api/v1/datasets/image/0.npy?size=600&part=minmax").body))
+    assert ends.shape == (8, 600, 2)
+    assert ends[1, 0].tolist() == [3000.0, 3004.0]
+    first = client.get("/api/v1/datasets/image/0.json?size=20&part=first").json
+    assert np.shape(first["value"]) == (10, 20)
+    assert first["shape"] == [10, 3000]
+    assert client.get("/api/v1/datasets/line/0.npy?size=9&part=some").error == "bad_value"
+
+
 def test_the_times_of_many_records_are_written_beside_the_tasks(client, session):
     for number in range(2000):
         session.add_dataset(many=number)
@@ -396,6 +419,69 @@ def test_the_session_as_a_file_is_whole(serve, session, tmp_path):
     assert sorted(p.name for p in tmp_path.glob("copy*")) == ["copy.h5"]
 
 
+def test_a_download_that_fails_half_way_is_cut_off_and_no_second_answer_is_written_into_it(
+    serve, session, monkeypatch, caplog
+):
+    from pymanip_run.web import downloads
+
+    monkeypatch.setattr(downloads, "BLOCK", 1000)
+
+    def write(file, *_):
+        file.write(b"time,T\n" * 1000)
+        raise OSError("the disk is gone")
+
+    client = serve(write_csv=write)
+    with asking(client, "/api/v1/export.csv") as taker:
+        found = rest_of(taker)
+    assert found.startswith(b"HTTP/1.1 200")
+    assert found.count(b"HTTP/1.1") == 1
+    assert not found.endswith(b"\r\n0\r\n\r\n"), "that would be the end of a whole file"
+    assert "the server failed at GET /api/v1/export.csv" in caplog.text
+    assert client.get("/api/v1/runs").status == 200
+
+
+def test_a_client_that_does_not_take_its_file_is_no_fault_of_the_server(
+    serve, session, monkeypatch, caplog
+):
+    from pymanip_run.web import downloads
+
+    monkeypatch.setattr(downloads, "STUCK_SECONDS", 0.3)
+    client = serve(copy_session=lambda target: target.write_bytes(bytes(64 << 20)))
+    before = descriptors()
+    with asking(client, "/api/v1/session.h5") as taker:
+        assert taker.recv(20).startswith(b"HTTP/1.1 200")
+        deadline = time.monotonic() + 20
+        while descriptors() > before + 1:  # our own; it takes nothing until the server's is closed
+            assert time.monotonic() < deadline, "a client that takes nothing is waited for"
+            time.sleep(0.05)
+        found = rest_of(taker)
+    assert len(found) < 64 << 20
+    assert found.count(b"HTTP/1.1") == 0
+    assert "the server failed" not in caplog.text
+
+
+def descriptors():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@contextlib.contextmanager
+def asking(client, path):
+    """A bare connection on which something has been asked."""
+    token = client.server.tokens.link_token
+    with client.connect() as taker:
+        head = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}"
+        taker.sendall(f"{head}\r\nConnection: close\r\n\r\n".encode())
+        yield taker
+
+
+def rest_of(taker):
+    parts = []
+    with contextlib.suppress(ConnectionError):
+        while part := taker.recv(1 << 20):
+            parts.append(part)
+    return b"".join(parts)
+
+
 def test_a_session_in_memory_has_no_file_to_give(client):
     assert client.get("/api/v1/session.h5").error == "no_file"
 
@@ -459,6 +545,7 @@ def test_every_route_refuses_other_methods(client):
         )
         assert answer.status == 405
         assert answer.error == "method_not_allowed"
+        assert "/api/v1/openapi.json" in answer.json["error"]["hint"]
 
 
 def test_many_clients_have_one_body_made_for_them(serve, session, monkeypatch):
@@ -477,6 +564,32 @@ def test_many_clients_have_one_body_made_for_them(serve, session, monkeypatch):
         client.get("/api/v1/snapshot")
     allowed = 2 + (time.monotonic() - began) / 0.5 * 2
     assert len(made) - before <= allowed
+
+
+@pytest.mark.parametrize("way", ["/api/v1/data?name=T", "/api/v1/data?agg=minmax", "published"])
+def test_a_history_is_read_once_for_all_who_ask_and_anew_for_what_is_new(
+    serve, session, monkeypatch, way
+):
+    from pymanip_run.web import api, published
+
+    read = []
+    for module, name in ((api, "raw_page"), (api, "decimated"), (published, "raw_page")):
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *args, real=real: read.append(1) or real(*args))
+    client = serve()
+
+    def ask():
+        if way != "published":
+            return client.get(way).body
+        return client.post("/api/data_from_ts", {"name": "T", "last_ts": 0}).body
+
+    session.add_entry(T=1.25)
+    bodies = {ask() for _ in range(10)}
+    assert len(bodies) == 1
+    assert len(read) == 1
+    session.add_entry(T=2.5)
+    assert b"2.5" in ask(), "what was just recorded is there"
+    assert len(read) == 2
 
 
 def test_nobody_watching_costs_the_recorder_nothing(serve, session, monkeypatch):

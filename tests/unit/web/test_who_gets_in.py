@@ -67,7 +67,7 @@ def test_without_a_token_nothing_is_done(client, session, path):
     assert session.events() == []
 
 
-@pytest.mark.parametrize("path", ["/", "/healthz", "/static/nothing.js"])
+@pytest.mark.parametrize("path", ["/", "/plot/T", "/healthz", "/static/nothing.js"])
 def test_what_holds_no_data_needs_no_token(client, path):
     assert client.get(path, token=False).status in (200, 404)
 
@@ -211,6 +211,22 @@ def test_a_cookie_of_another_port_is_none(client):
         assert answer.error == "no_token"
 
 
+def test_a_cookie_opens_no_other_session_and_the_same_one_after_a_restart(serve, tmp_path):
+    """Browsers show it to every server of the computer's name, whoever's that is, on whatever port."""
+    policy = Policy("7K2M-9XQ4-0TBN-V5HC")
+    name = "pymanip_run_6913"
+    of = [Tokens(policy, session).cookie("read", name) for session in ("a", "b")]
+    assert of[0] != of[1]
+    assert Tokens(policy, "a").role_of_cookie(of[0], name) == "read", "the page goes on by itself"
+    assert Tokens(policy, "b").role_of_cookie(of[0], name) is None
+    found = set()
+    for number in range(2):
+        with AsyncSession(tmp_path / f"run{number}", verbose=False) as sesn:
+            found.add(serve(policy, view=sesn).server.tokens.cookie("read", name))
+    assert len(found) == 2
+    assert not [secret for secret in found if access.normalised(policy.token) in secret.upper()]
+
+
 @pytest.mark.parametrize("value", ["", "x", "a" * 64, "é", '"'])
 def test_a_made_up_cookie_is_none(client, value):
     header = f"pymanip_run_{client.port}={value}"
@@ -333,6 +349,28 @@ def test_nobody_is_invited_to_read_across_origins(client):
             headers={"Origin": "http://evil.example", "Access-Control-Request-Method": "GET"},
         )
         assert [h for h in answer.headers if h.lower().startswith("access-control")] == []
+
+
+def test_pages_of_the_user_are_given_as_they_are(serve):
+    from aiohttp import web
+
+    async def plain(_):
+        return web.Response(text="<style>b {color: red}</style>", content_type="text/html")
+
+    async def strict(_):
+        headers = {"Content-Security-Policy": "default-src 'self'", "Cache-Control": "max-age=60"}
+        return web.Response(text="mine", headers=headers)
+
+    client = serve(custom_routes=[web.get("/plain", plain), web.get("/strict", strict)])
+    headers = client.get("/plain").headers
+    assert headers["Content-Security-Policy"] == "frame-ancestors 'none'", "its own styles work"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Cache-Control"] == "no-store"
+    headers = client.get("/strict").headers
+    assert headers.get_all("Content-Security-Policy") == ["default-src 'self'"]
+    assert headers["Cache-Control"] == "max-age=60"
+    assert client.get("/plain", token=False).error == "no_token"
+    assert "script-src 'self'" in client.get("/").headers["Content-Security-Policy"]
 
 
 @pytest.mark.parametrize("path", ["/", "/api/v1/runs", "/api/v1/nothing", "/healthz"])
@@ -500,7 +538,19 @@ def test_a_token_that_others_could_read_is_closed_to_them():
     assert stat.S_IMODE(access.token_path().stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize("token", ["-", " - - "])
-def test_a_token_of_nothing_but_dashes_is_refused(token):
-    with pytest.raises(UsageError, match="would let everybody in"):
+@pytest.mark.parametrize("token", ["-", " - - ", "1", "lab", "abc-def", "a-b-c-d-e-f-g"])
+def test_a_token_that_is_soon_guessed_is_refused(token):
+    with pytest.raises(UsageError, match="soon guessed; give 8 letters and digits or more"):
         Tokens(Policy(token))
+
+
+def test_a_run_whose_token_is_soon_guessed_does_not_begin(session):
+    begun = []
+
+    async def task():
+        begun.append(1)
+
+    with pytest.raises(UsageError, match="a server's token of 3 signs is soon guessed"):
+        session.run(task(), server_token="lab")  # noqa: S106 - that it is none is the point
+    assert begun == []
+    assert Tokens(Policy("night-shift")).role_of("NIGHT SHIFT") == "read"

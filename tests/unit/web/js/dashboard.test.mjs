@@ -4,9 +4,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 const here = new URL("../../../../pymanip_run/web/static/", import.meta.url);
-const { age, clock, number, size, span, ticks, timeTicks, typed } = await import(new URL("format.js", here));
+const { age, clock, number, size, span, stamp, ticks, time, timeTicks, typed } = await import(new URL("format.js", here));
 const series = await import(new URL("series.js", here));
 const { read } = await import(new URL("npy.js", here));
+const { rows } = await import(new URL("picture.js", here));
 const scale = await import(new URL("scale.js", here));
 const { look, table } = await import(new URL("palette.js", here));
 
@@ -29,6 +30,19 @@ test("ages and times", () => {
   assert.equal(clock(8047), "2:14:07");
   assert.equal(clock(267247), "3 d 2:14:07");
   assert.equal(size(3_100_000), "3.1 MB");
+});
+
+test("a picture is looked at on other days, too", () => {
+  const now = new Date(2026, 10, 23, 9, 5, 7).getTime() / 1000;
+  assert.equal(stamp(now), "2026-11-23 09:05:07");
+  assert.equal(time(Date.now() / 1000).length, 8);
+  assert.equal(time(now - 1e8), stamp(now - 1e8));
+});
+
+test("a legend goes on in the next row where one is full, and a name wider than the picture has a row", () => {
+  assert.deepEqual(rows([40, 50, 30, 200, 10], 100), [
+    { row: 0, at: 0 }, { row: 0, at: 40 }, { row: 1, at: 0 }, { row: 2, at: 0 }, { row: 3, at: 0 },
+  ]);
 });
 
 test("axes have round numbers within their limits, also far from zero", () => {
@@ -125,6 +139,15 @@ test("no two of the first 28 series look the same", () => {
 test("an empty field is no number, least of all 0", () => {
   for (const text of ["", "  ", "warm", "1,2,3"]) assert.ok(Number.isNaN(typed(text)));
   assert.deepEqual(["0", " 1,5 ", "-2e3"].map(typed), [0, 1.5, -2000]);
+});
+
+test("a variable may have any name", async () => {
+  const { bare } = await import(new URL("api.js", here));
+  const found = bare(JSON.parse('{"series": {"toString": {"t": [1], "v": [2]}}, "values": {"__proto__": 1}}'));
+  assert.equal(found.series.constructor, undefined);
+  assert.deepEqual(found.series.toString, { t: [1], v: [2] });
+  assert.deepEqual(Object.keys(found.values), ["__proto__"]);
+  assert.equal(bare(null), null);
 });
 
 test("a server that stops in the middle of an answer is given up", async (context) => {
