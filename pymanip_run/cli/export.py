@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pymanip_run.cli.complete import choices, names_in_session, readable_sessions
-from pymanip_run.cli.files import found, opened
+from pymanip_run.cli.files import found, keep_others, opened
 from pymanip_run.cli.outcome import say
 from pymanip_run.cli.progress import progress
 from pymanip_run.errors import UsageError, did_you_mean
@@ -98,6 +98,12 @@ def export(
             autocompletion=choices(*DATASET_FORMATS),
         ),
     ] = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Without -o: replace the file beside the session, whatever it is."
+        ),
+    ] = False,
 ) -> None:
     """Write the logged variables of a session as a table, its column `time` in Unix seconds."""
     path = found(session, "export")
@@ -123,6 +129,8 @@ def export(
             return
         target = Path(output) if output else _default(path, format_, how)
         _check_target(target, path, format_, how)
+        if not output and not force:
+            keep_others(view, path, target, step)
         done = _to_file(job, format_, target)
     rows, columns = _count(done.rows, "row"), _count(done.columns, "variable")
     files = f" in {done.files} files" if done.files > 1 else ""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pymanip_run.core.view import SessionView
 
-__all__ = ["as_typed", "found", "opened", "refuse_old"]
+__all__ = ["as_typed", "found", "keep_others", "opened", "refuse_old"]
 
 SUFFIXES = (".h5", ".hdf5", ".db")
 #: How every HDF5 file begins.
@@ -46,13 +46,14 @@ def found(name: str, command: str) -> Path:
     """
     typed = f"pymanip-{command}" if command in SCRIPTS else f"pymanip-run {command}"
     path = Path(name)
-    suffixes = ("", ".h5", ".db") if command in READING else ("", ".h5")
+    reads_old = command.split(maxsplit=1)[0] in READING
+    suffixes = ("", ".h5", ".db") if reads_old else ("", ".h5")
     for candidate in [
         path.with_name(path.name + suffix) if path.name else path for suffix in suffixes
     ]:
         if candidate.is_file():
             _refuse_experiment(candidate, command)
-            if command not in READING:
+            if not reads_old:
                 refuse_old(candidate)
             return candidate
     if path.is_dir():
@@ -93,6 +94,30 @@ def refuse_old(path: Path) -> None:
             f"{path} is a session of pymanip, which is only read. First make a session file of it:\n"
             f"  pymanip-run convert {quoted(str(path))} {quoted(str(path.with_suffix('.h5')))}"
         )
+
+
+def keep_others(view: SessionView, path: Path, target: Path, step: float | None = None) -> None:
+    """Refuse to replace a file that nobody named, and that was not made from this session.
+
+    Parameters
+    ----------
+    step
+        Seconds of the stretches of a table.
+
+    Raises
+    ------
+    UsageError
+        If there is such a file.
+    """
+    from pymanip_run.export.again import is_of_session
+
+    if not target.exists() or is_of_session(target, view, step):
+        return
+    other = target.with_name(f"{target.stem}_2{target.suffix}")
+    raise UsageError(
+        f"{target} exists, and was not made from {path}; replace it with --force, or name another:\n"
+        f"  -o {quoted(str(other))}"
+    )
 
 
 def _near(path: Path, typed: str) -> str:

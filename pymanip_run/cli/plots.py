@@ -109,7 +109,9 @@ def _panel(view: SessionView, info: VariableInfo, count: int, *, log: bool) -> l
     label = f" · {inert(shown.label)}" if shown.label else ""
     unit = f" ({inert(shown.unit)})" if shown.unit else ""
     scale = ", logarithmic" if log else ""
-    heading = f"{inert(info.name)}{label}{unit}  {grouped(known.n)} values{scale}"
+    heading = (
+        f"{inert(info.name)}{label}{unit}  {grouped(known.n)} value{'s' * (known.n != 1)}{scale}"
+    )
     curve = _sheet(view, Plot((info.name,))).curves()[info.name]
     pen = BRAILLE if glyphs_for(sys.stdout.encoding) is UNICODE else ASCII
     lines = panel(curve, width=max(LEAST_WIDTH, width), height=height, pen=pen, log=log)

@@ -5,15 +5,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pymanip_run.cli.complete import readable_sessions
-from pymanip_run.cli.files import as_typed, found, opened
+from pymanip_run.cli.files import as_typed, found, keep_others, opened
 from pymanip_run.cli.outcome import say
 from pymanip_run.cli.progress import progress
 from pymanip_run.errors import UsageError
+
+if TYPE_CHECKING:
+    from pymanip_run.core.view import SessionView
 
 __all__ = ["report"]
 
@@ -39,6 +42,21 @@ def report(
             help="The page; beside the session when left out, - for standard output.",
         ),
     ] = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Without -o: replace the file beside the session, whatever it is."
+        ),
+    ] = False,
+    diff: Annotated[
+        str | None,
+        typer.Option(
+            "--diff",
+            metavar="OTHER",
+            help="Another session: in what it differs from this one, at the end of the page.",
+            autocompletion=readable_sessions,
+        ),
+    ] = None,
 ) -> None:
     """Write a page about a session: plots, statistics, events, where the data come from.
 
@@ -51,7 +69,10 @@ def report(
     path = found(session, "report")
     target = _target(path, output)
     with opened(path) as view, progress() as show:
-        about = Report(view, as_typed(path), path.stat().st_size, _state(path), show)
+        if target is not None and output is None and not force:
+            keep_others(view, path, target)
+        difference = None if diff is None else _difference(view, path, diff)
+        about = Report(view, as_typed(path), path.stat().st_size, _state(path), show, difference)
         if target is None:
             write_report(about, sys.stdout.buffer)
             sys.stdout.buffer.flush()
@@ -84,6 +105,14 @@ def _target(path: Path, output: str | None) -> Path | None:
     if target.exists() and target.samefile(path):
         raise UsageError(f"{target} is the session itself; choose another: -o {path.stem}{SUFFIX}")
     return target
+
+
+def _difference(view: SessionView, path: Path, other: str) -> dict[str, Any]:
+    from pymanip_run.describe.difference import differences
+
+    earlier = found(other, f"report {as_typed(path)} --diff")
+    with opened(earlier) as there:
+        return differences(there, view, (as_typed(earlier), as_typed(path)))
 
 
 def _state(path: Path) -> str | None:

@@ -30,11 +30,22 @@ if TYPE_CHECKING:
     from pymanip_run.records import DatasetInfo, FloatArray, Statistics
     from pymanip_run.storage.contract import ReadableStore
 
-__all__ = ["CHUNK_BYTES", "dataset_array", "one_moment", "series_arrays", "stamps", "together"]
+__all__ = [
+    "CHUNK_BYTES",
+    "as_datetimes",
+    "dataset_array",
+    "one_moment",
+    "series_arrays",
+    "stamps",
+    "together",
+    "whole_microseconds",
+]
 
 #: Of a chunk: what dask recommends is some tens of megabytes.
 CHUNK_BYTES = 64 << 20
 ITEM = 8
+#: Unix seconds that datetime64[ns] holds, the years 1678 to 2261; what datetime64[us] does.
+NANOSECONDS, MICROSECONDS = 9.22e9, 9.22e12
 
 
 def one_moment(store: ReadableStore) -> AbstractContextManager[None]:
@@ -66,15 +77,19 @@ class _Column:
 
     Parameters
     ----------
+    places
+        Where parts begin, in a file that does not tell by itself.
     reference
-        The variable that must have the same times, None for any.
+        The variable that must have the same times, None for any; and its places.
     """
 
     file: _File
     name: str
     size: int
     which: int
+    places: _Places
     reference: str | None = None
+    reference_places: _Places | None = None
 
     ndim = 1
     dtype = np.dtype(np.float64)
@@ -90,20 +105,55 @@ class _Column:
             return self[index : index + 1][0]
         low, high, step = part.indices(self.size)
         with self.file.opened() as store, one_moment(store):
-            pair = _slice(store, self.name, low, high)
-            if self.reference not in (None, self.name):
-                times, _ = _slice(store, str(self.reference), low, high)
+            pair = _slice(store, self.name, low, high, self.places)
+            if self.reference is not None and self.reference_places is not None:
+                times, _ = _slice(store, self.reference, low, high, self.reference_places)
                 if not np.array_equal(times, pair[0]):
                     raise _apart(self.name, str(self.reference))
         return pair[self.which][::step]
 
 
-def _slice(store: Any, name: str, low: int, high: int) -> tuple[FloatArray, FloatArray]:
+@dataclass(frozen=True)
+class _Places:
+    """Where parts of a series begin, in a file that finds values by their times only.
+
+    Parameters
+    ----------
+    every
+        Values in a part.
+    starts
+        The time of the first of each, and how many values of that time come before it.
+    """
+
+    every: int = 1
+    starts: tuple[tuple[float, int], ...] = ()
+
+    @classmethod
+    def of(cls, store: Any, name: str, every: int) -> _Places:
+        """Look them up; all is one part where the file has nothing for it."""
+        if not hasattr(store, "series_starts"):
+            return cls()
+        return cls(every, tuple(store.series_starts(name, every)))
+
+    def window(self, low: int, high: int) -> tuple[Window, int]:
+        """Return a window with the values number `low` to `high`, and how many there are before these."""
+        if not self.starts:
+            return Window(head=high), low
+        part = min(low // self.every, len(self.starts) - 1)
+        time, before = self.starts[part]
+        skipped = before + low - part * self.every
+        return Window(since=time, head=skipped + high - low), skipped
+
+
+def _slice(
+    store: Any, name: str, low: int, high: int, places: _Places
+) -> tuple[FloatArray, FloatArray]:
     """Return the values number `low` to `high` of a variable, with their times."""
     if hasattr(store, "read_slice"):
         times, values = store.read_slice(name, low, high)
     else:
-        times, values = (a[low:] for a in store.read_series(name, Window(head=high)))
+        window, skipped = places.window(low, high)
+        times, values = (a[skipped:] for a in store.read_series(name, window))
     if len(times) < high - low:
         raise StorageError(
             f"{store.path}: {name!r} has fewer values than when its array was made; make it again"
@@ -174,7 +224,10 @@ def series_arrays(
     if file is None:
         times, values = (a[:size] for a in store.read_series(name, Window()))
         return _dask(times, (count,)), _dask(values, (count,))
-    columns = [_Column(file, name, size, which, reference) for which in (0, 1)]
+    places = _Places.of(store, name, count)
+    other = None if reference == name else reference
+    others = None if other is None else _Places.of(store, other, count)
+    columns = [_Column(file, name, size, which, places, other, others) for which in (0, 1)]
     return _dask(columns[0], (count,)), _dask(columns[1], (count,))
 
 
@@ -204,14 +257,53 @@ def dataset_array(
 
 
 def stamps(times: Any) -> Any:
-    """Return Unix seconds as datetime64[ns], to the microsecond; of dask arrays a dask array."""
+    """Return Unix seconds as datetime64[ns], to the microsecond; of dask arrays a dask array.
+
+    Raises
+    ------
+    UsageError
+        If one of them does not fit; of dask arrays when they are computed.
+    """
     if isinstance(times, np.ndarray):
         return _as_stamps(times)
     return times.map_blocks(_as_stamps, dtype="datetime64[ns]")
 
 
 def _as_stamps(times: FloatArray) -> NDArray[np.datetime64]:
-    return np.round(times * 1e6).astype("datetime64[us]").astype("datetime64[ns]")
+    return as_datetimes(whole_microseconds(times))
+
+
+def as_datetimes(microseconds: NDArray[np.int64]) -> NDArray[np.datetime64]:
+    """Return whole microseconds since 1970 as datetime64[ns], shape (n,).
+
+    Raises
+    ------
+    UsageError
+        If one of them does not fit.
+    """
+    _check(microseconds / 1e6, NANOSECONDS, "datetime64[ns] has the years 1678 to 2261")
+    return microseconds.astype("datetime64[us]").astype("datetime64[ns]")
+
+
+def whole_microseconds(times: FloatArray) -> NDArray[np.int64]:
+    """Return Unix seconds as whole microseconds, shape (n,).
+
+    Raises
+    ------
+    UsageError
+        If they are too many for 64 bits; sessions of other programs may have any time.
+    """
+    _check(times, MICROSECONDS, "64 bits of microseconds end long before")
+    return np.round(times * 1e6).astype(np.int64)
+
+
+def _check(times: FloatArray, most: float, why: str) -> None:
+    far = ~(np.abs(times) <= most)
+    if np.any(far):
+        raise UsageError(
+            f"there are values at {times[far][0]:g} s after 1970, and {why}; take a part of the variable as arrays: "
+            'session["NAME"].between("1900-01-01", "2200-01-01"), or all of it: session["NAME"]'
+        )
 
 
 def _file(store: ReadableStore) -> _File | None:

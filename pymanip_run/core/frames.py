@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from pymanip_run.core.chunked import stamps
+from pymanip_run.core.chunked import as_datetimes, stamps, whole_microseconds
 from pymanip_run.errors import UsageError
 from pymanip_run.lazily import need
 
@@ -28,7 +28,10 @@ def to_dataframe(
     if how not in {"outer", "ffill"}:
         raise UsageError(f"how is 'outer' or 'ffill', not {how!r}")
     axis, columns = _joined(series, filled=how == "ffill")
-    index = pandas.to_datetime(axis, unit="us", utc=True)
+    try:
+        index = pandas.to_datetime(axis, unit="us", utc=True)
+    except ValueError as error:  # beyond what this release of pandas holds
+        raise UsageError(f"pandas cannot hold the times of these values: {error}") from None
     names = [one.name for one in series]
     result: pd.DataFrame = pandas.DataFrame(
         dict(zip(names, columns, strict=True)), index=index, columns=names
@@ -44,8 +47,7 @@ def to_xarray(series: Sequence[Series]) -> xr.Dataset:
     variables = {}
     for one, column in zip(series, columns, strict=True):
         variables[one.name] = ("time", column, _attributes(one))
-    times = axis.astype("datetime64[us]").astype("datetime64[ns]")
-    result: xr.Dataset = xarray.Dataset(variables, coords={"time": times})
+    result: xr.Dataset = xarray.Dataset(variables, coords={"time": as_datetimes(axis)})
     return result
 
 
@@ -102,7 +104,7 @@ def _joined(
 def _increasing(times: FloatArray) -> NDArray[np.int64]:
     """Return whole microseconds that increase: of two equal times, which old sessions have, the second is later."""
     number = np.arange(len(times))
-    whole = np.round(times * 1e6).astype(np.int64)
+    whole = whole_microseconds(times)
     result: NDArray[np.int64] = np.maximum.accumulate(whole - number) + number
     return result
 

@@ -12,9 +12,9 @@ from pymanip_run.records import Window
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pymanip_run.records import FloatArray
+    from pymanip_run.records import FloatArray, Series
 
-__all__ = ["PAGE", "pages"]
+__all__ = ["PAGE", "pages", "reader"]
 
 #: Values read at a time: 16 MB with their times.
 PAGE = 1 << 20
@@ -51,3 +51,16 @@ def pages(
         else:  # a page of one time
             since = math.nextafter(last, math.inf)
             yield read(Window(last, since))
+
+
+def reader(series: Series) -> Callable[[Window], tuple[FloatArray, FloatArray]]:
+    """Return what reads parts of a series, as `pages` needs it."""
+
+    def read(window: Window) -> tuple[FloatArray, FloatArray]:
+        since = -math.inf if window.since is None else window.since
+        until = math.inf if window.until is None else window.until
+        part = series.between(since, until)
+        part = part if window.head is None else part.head(window.head)
+        return part.timestamps, part.values
+
+    return read

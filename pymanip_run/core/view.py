@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -273,8 +274,8 @@ class SessionView(Conversions):
         """Tell whether there is a metadata item of this name."""
         return name in self._session.store.metadata()
 
-    def events(self, after: float = 0.0) -> Events:
-        """Return the events later than `after` (Unix seconds), in time order: a list."""
+    def events(self, after: float = -math.inf) -> Events:
+        """Return the events later than `after` (Unix seconds), all by default, in time order: a list."""
         return Events(event for event in self._session.store.events() if event.time > after)
 
     def runs(self) -> Runs:

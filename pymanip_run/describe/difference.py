@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
-import itertools
 from typing import TYPE_CHECKING, Any
 
-from pymanip_run.core.origin import Origin
+from pymanip_run.core.compared import changed_items, compared_runs
 from pymanip_run.describe.summary import described_run, described_variable
 from pymanip_run.records import Run
-from pymanip_run.records.plain import finite, plain
+from pymanip_run.records.plain import finite
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Mapping
 
     from pymanip_run.core.view import SessionView
     from pymanip_run.describe.summary import Described
     from pymanip_run.records import VariableInfo
 
 __all__ = ["differences"]
-
-#: Lines around a change that are shown with it.
-CONTEXT = 2
-#: Longer texts take longer to compare than a person waits; of these it is only said that they differ.
-MOST_LINES = 5000
-#: Texts of a run by the part they belong to.
-CONFIGURATION = ("experiment", "devices", "sweeps")
-CODE = ("module", "modules", "git_diff")
 
 
 def differences(
@@ -51,7 +41,6 @@ def differences(
         `a` and what is in `b`, None where there is none.
     """
     runs = [_last_run(view) for view in (a, b)]
-    first, second = (Origin(run) for run in runs)
 
     def wanted(items: Mapping[str, Any]) -> dict[str, Any]:
         return {name: item for name, item in items.items() if not names or name in names}
@@ -59,20 +48,9 @@ def differences(
     return {
         "a": _side(a, files[0], runs[0]),
         "b": _side(b, files[1], runs[1]),
-        "configuration": {
-            **_texts(first, second, CONFIGURATION),
-            "overrides": _pair(first.lines("overrides"), second.lines("overrides")),
-            "command": _pair(first.command, second.command),
-        },
-        "code": {
-            **_texts(first, second, CODE),
-            "commit": _pair(first.commit, second.commit),
-            "untracked": _pair(first.lines("git_untracked"), second.lines("git_untracked")),
-        },
-        "versions": _changed(first.packages, second.packages),
-        "computer": _changed(_computer(runs[0]), _computer(runs[1])),
-        "parameters": _changed(_parameters(a, wanted), _parameters(b, wanted)),
-        "metadata": _changed(wanted(a.metadatas()), wanted(b.metadatas())),
+        **compared_runs(*runs),
+        "parameters": changed_items(_parameters(a, wanted), _parameters(b, wanted)),
+        "metadata": changed_items(wanted(a.metadatas()), wanted(b.metadatas())),
         "statistics": _statistics(wanted(a.variables()), wanted(b.variables())),
     }
 
@@ -91,43 +69,11 @@ def _side(view: SessionView, file: str, run: Run) -> Described:
     }
 
 
-def _texts(first: Origin, second: Origin, keys: Iterable[str]) -> dict[str, list[str]]:
-    return {key: _diff(first.text(key), second.text(key)) for key in keys}
-
-
-def _diff(a: str, b: str) -> list[str]:
-    """Return the lines of a unified diff without its head; none where the texts are equal."""
-    if a == b:
-        return []
-    old, new = a.splitlines(), b.splitlines()
-    if max(len(old), len(new)) > MOST_LINES:
-        return [f"@@ {len(old)} and {len(new)} lines, which differ @@"]
-    found = difflib.unified_diff(old, new, n=CONTEXT, lineterm="")
-    # Texts may differ in how they end only.
-    return [*itertools.islice(found, 2, None)] or ["@@ only the ends of lines differ @@"]
-
-
-def _pair(a: object, b: object) -> list[object] | None:
-    """Return both, None where they are the same."""
-    return None if a == b else [a or None, b or None]
-
-
-def _changed(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Return what is not the same in both."""
-    names = dict.fromkeys([*a, *b])
-    pairs = {name: [plain(a.get(name)), plain(b.get(name))] for name in names}
-    return {name: pair for name, pair in pairs.items() if repr(pair[0]) != repr(pair[1])}
-
-
 def _parameters(view: SessionView, wanted: Any) -> dict[str, Any]:
     return {
         name: {"value": p.value, "unit": p.unit}
         for name, p in wanted(view.parameter_table()).items()
     }
-
-
-def _computer(run: Run) -> dict[str, Any]:
-    return {key: value for key in ("host", "user") if (value := getattr(run, key)) is not None}
 
 
 def _statistics(

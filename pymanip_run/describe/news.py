@@ -57,14 +57,14 @@ class Follower:
         #: Up to when each variable was told, and how many records of each dataset.
         self._seen: dict[str, float] = {}
         self._records: dict[str, int] = {}
-        self._event_ns = 0
+        self._event_ns: float = -math.inf
 
     def news(self) -> list[Item]:
         """Return what is new since the last call, in the order of time; at first the last values."""
         uuid = self._view.info().uuid
         is_first, is_other = self._uuid is None, self._uuid not in {None, uuid}
         if is_other:  # of which all is new
-            self._seen, self._records, self._event_ns = {}, {}, 0
+            self._seen, self._records, self._event_ns = {}, {}, -math.inf
         self._uuid = uuid
         found: list[Item] = [*self._entries(is_first=is_first)]
         if not self._names:

@@ -11,10 +11,11 @@ import numpy as np
 from pymanip_run.export.jsonl import to_json
 from pymanip_run.export.names import distinct
 from pymanip_run.export.spool import Spool
-from pymanip_run.export.stamps import texts
+from pymanip_run.export.stamps import longest, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import tzinfo
     from pathlib import Path
 
     from pymanip_run.export.job import Job, Table
@@ -23,7 +24,6 @@ __all__ = ["ABOUT", "add_array", "write"]
 
 #: Units, parameters and metadata, as a text of JSON.
 ABOUT = "_about"
-STAMPS = 50_000
 
 
 def write(tables: Sequence[Table], path: Path, job: Job) -> int:
@@ -36,7 +36,7 @@ def write(tables: Sequence[Table], path: Path, job: Job) -> int:
                 rows += spool.rows
                 for index, name in enumerate(names):
                     if index == 0 and job.zone is not None:
-                        add_array(archive, name, np.array(texts(spool.column(0), job.zone), "U"))
+                        _add_stamps(archive, name, spool, job.zone)
                     else:
                         _add(archive, name, np.dtype(np.float64), (spool.rows,), spool.parts(index))
         about = job.about() | {"keys": _original(tables, keys)}
@@ -65,6 +65,14 @@ def _original(tables: Sequence[Table], keys: Sequence[Sequence[str]]) -> dict[st
         for table, names in zip(tables, keys, strict=True)
         for key, f in zip(names[1:], table.fields, strict=True)
     }
+
+
+def _add_stamps(archive: zipfile.ZipFile, name: str, spool: Spool, zone: tzinfo) -> None:
+    """Add the times as texts of equal room, block by block."""
+    room = max((longest(times, zone) for times in spool.arrays(0)), default=1)
+    dtype = np.dtype(f"U{max(1, room)}")
+    parts = (np.array(texts(times, zone), dtype).tobytes() for times in spool.arrays(0))
+    _add(archive, name, dtype, (spool.rows,), parts)
 
 
 def add_array(archive: zipfile.ZipFile, name: str, array: np.ndarray[Any, Any]) -> None:

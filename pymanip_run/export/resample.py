@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from pymanip_run.export.stamps import all_near
 from pymanip_run.export.table import Block, Column
 
 if TYPE_CHECKING:
@@ -29,9 +30,12 @@ class _Sums(NamedTuple):
 
 
 class _Bins(NamedTuple):
-    """Some stretches: their numbers since 1970, and the sums of every variable."""
+    """Some stretches: their numbers since 1970, and the sums of every variable.
 
-    numbers: NDArray[np.int64]
+    The numbers are whole ones in float64, as far as a time is: sessions of other programs may have any.
+    """
+
+    numbers: FloatArray
     sums: list[_Sums]
 
     def part(self, low: int, high: int | None = None) -> _Bins:
@@ -47,6 +51,11 @@ def resampled(blocks: Iterator[Block], variables: int, step: float) -> Iterator[
     Stretches begin at multiples of `step` since 1970, and a row has the time of its beginning. There are
     four columns for each variable: mean, minimum, maximum, count. NaN is not counted; where all values
     are NaN, or there are none, the count is 0 and the other cells are missing.
+
+    Raises
+    ------
+    UsageError
+        If a time is too far away to be counted in stretches.
     """
     last: _Bins | None = None
     done = 0.0
@@ -62,7 +71,9 @@ def resampled(blocks: Iterator[Block], variables: int, step: float) -> Iterator[
 
 
 def _binned(block: Block, step: float) -> _Bins:
-    places = np.floor(block.times / step).astype(np.int64)
+    with np.errstate(over="ignore"):
+        places = np.floor(block.times / step)
+    all_near(block.times, np.isfinite(places), f"so many stretches of {step:g} s cannot be counted")
     numbers, inverse = np.unique(places, return_inverse=True)
     return _Bins(
         numbers, [_summed(column, inverse.ravel(), len(numbers)) for column in block.columns]
@@ -111,4 +122,4 @@ def _block(bins: _Bins, step: float, done: float) -> Block:
             columns.append(Column(one.total[rows] / counts, kept))
         columns += [Column(one.least[rows], kept), Column(one.most[rows], kept)]
         columns.append(Column(one.number, None))
-    return Block(np.asarray(bins.numbers * step, np.float64), columns, done)
+    return Block(bins.numbers * step, columns, done)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pymanip_run.export.job import Job, Table
 
-__all__ = ["Exported", "export_to", "export_to_stream"]
+__all__ = ["INDEX", "Exported", "export_to", "export_to_stream"]
 
 INDEX = "index.json"
 

@@ -62,12 +62,7 @@ class Spool:
             yield self._file.read(8 * rows)
             start += rows * self._width
 
-    def column(self, index: int) -> FloatArray:
-        """Return a whole column, float64 of shape (rows,)."""
-        result = np.empty(self.rows, np.float64)
-        at = 0
+    def arrays(self, index: int) -> Iterator[FloatArray]:
+        """Yield a column as arrays, float64 of the rows of each block."""
         for part in self.parts(index):
-            values = np.frombuffer(part, np.float64)
-            result[at : at + len(values)] = values
-            at += len(values)
-        return result
+            yield np.frombuffer(part, np.float64)

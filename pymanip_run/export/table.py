@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from pymanip_run.core.pages import pages, reader
 from pymanip_run.records import Statistics, VariableInfo
 
 if TYPE_CHECKING:
@@ -109,7 +110,9 @@ def columns_of(view: SessionView, names: Sequence[str] = ()) -> list[VariableInf
 
 def _internal(view: SessionView, name: str) -> VariableInfo:
     series = view.logged_variable(name)  # not there: says so, with the nearest names
-    statistics = Statistics().extended(series.timestamps, series.values)
+    statistics = Statistics()
+    for times, values in pages(reader(series)):
+        statistics = statistics.extended(times, values)
     return VariableInfo(name, statistics=statistics)
 
 
@@ -147,7 +150,9 @@ def blocks(
         high, parts = _read(series, low, high, most)
         count = sum(len(t) for t, _ in parts)
         if count:
-            yield Block(*_merged(parts), done=(high - begin) / (end - begin))
+            half = end / 2 - begin / 2  # so that ±1e308 has no infinite span
+            done = (high / 2 - begin / 2) / half if half else 1.0
+            yield Block(*_merged(parts), done)
         length = (high - low) * min(GROWTH, wanted / count if count else GROWTH)
         low = high
 

@@ -15,6 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from pymanip_run.plotting.plot import About
+from pymanip_run.plotting.undated import without_dates
 from pymanip_run.wording import inert
 
 if TYPE_CHECKING:
@@ -259,6 +260,8 @@ def panels(sheets: Sequence[Sheet], about: Mapping[str, About], kind: str) -> by
         times = [c.x / DAY for s in sheets for c in s.curves().values() if len(c.x)]
         if over_time and (extent := _extent(times)) is not None:
             all_axes[0].set_xlim(*_widened(*extent, 0.0, LEAST_SPAN))
+            for axes in all_axes:
+                without_dates(axes, extent[0] * DAY, extent[1] * DAY)
         return _written(figure, kind)
 
 

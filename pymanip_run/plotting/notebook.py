@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pymanip_run.core.decimate import decimated
+from pymanip_run.core.pages import reader
 from pymanip_run.errors import UsageError
 from pymanip_run.lazily import need
+from pymanip_run.plotting.undated import without_dates
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
 
-    from pymanip_run.records import FloatArray, Series, Window
+    from pymanip_run.records import FloatArray, Series
 
 __all__ = ["draw"]
 
@@ -47,12 +49,14 @@ def draw(
         raise UsageError("there is no logged variable to plot yet")
     if ax is None:
         _, ax = need("matplotlib.pyplot", "plot").subplots()
-    latest = -math.inf
+    first, latest = math.inf, -math.inf
     for one in series:
         times, values = _line(one, points)
         ax.plot(times / DAY, values, **({"label": one.name} | style))
-        latest = max(latest, float(times[-1]) if len(times) else -math.inf)
-    _over_time(ax, latest)
+        if len(times):
+            first, latest = min(first, float(times[0])), max(latest, float(times[-1]))
+    if first > latest or not without_dates(ax, first, latest):
+        _over_time(ax, latest)
     ax.set_ylabel(_value_label(series))
     if len(series) > 1 or ax.get_legend() is not None or "label" in style:
         ax.legend()
@@ -61,15 +65,7 @@ def draw(
 
 def _line(series: Series, points: int) -> tuple[FloatArray, FloatArray]:
     """Return the points of a line, which in a long series goes between least and largest values."""
-
-    def read(window: Window) -> tuple[FloatArray, FloatArray]:
-        since = -math.inf if window.since is None else window.since
-        until = math.inf if window.until is None else window.until
-        part = series.between(since, until)
-        part = part if window.head is None else part.head(window.head)
-        return part.timestamps, part.values
-
-    times, low, high = decimated(read, points)
+    times, low, high = decimated(reader(series), points)
     if low is high:
         return times, low
     return np.repeat(times, 2), np.column_stack((low, high)).ravel()

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pymanip_run.clock import iso_local
-from pymanip_run.plotting.ticks import time_label, time_ticks, value_labels, value_ticks
+from pymanip_run.core.ticks import has_dates
+from pymanip_run.plotting.ticks import time_ticks, value_labels, value_ticks
 from pymanip_run.units import format_clock, format_duration
 
 if TYPE_CHECKING:
@@ -135,8 +136,7 @@ class _Frame:
 
     def column(self, time: float) -> int:
         """Return the column of dots of a time."""
-        span = self.last - self.first
-        return round((time - self.first) / span * (self._across - 1)) if span > 0 else 0
+        return round(_share(time, self.first, self.last) * (self._across - 1))
 
     def drawn(self, times: FloatArray, low: FloatArray, high: FloatArray, shown: Dots) -> Dots:
         """Return the dots of a series, of shape (down, across)."""
@@ -180,23 +180,35 @@ def _characters(dots: Dots, pen: Pen) -> Iterator[str]:
         yield "".join(" .':"[a * 2 + b] for a, b in zip(upper, lower, strict=True))
 
 
+def _share(time: float, first: float, last: float) -> float:
+    """Return where a time is between two, 0 to 1."""
+    half = last / 2 - first / 2  # so that ±1e308 has no infinite span
+    return (time / 2 - first / 2) / half if half > 0 else 0.0
+
+
 def _time_axis(first: float, last: float, columns: int, margin: str, pen: Pen) -> list[str]:
-    ticks, step = time_ticks(first, last, columns)
+    ticks, texts = time_ticks(first, last, columns)
     line, labels = [pen.floor] * columns, [" "] * (columns + 1)
-    for tick in ticks:
-        column = round((tick - first) / (last - first) * (columns - 1)) if last > first else 0
-        text = time_label(tick, step, last - first)
+    for tick, text in zip(ticks, texts, strict=True):
+        column = round(_share(tick, first, last) * (columns - 1))
         # Each label begins below its mark; one that has no place is left out.
         if column + len(text) <= columns:
             line[column] = pen.mark
             labels[column : column + len(text)] = text
+    return [
+        f"{margin}{pen.corner}{''.join(line)}",
+        f"{margin} {''.join(labels)}".rstrip(),
+        f"{margin} {_when(first, last, pen)}",
+    ]
+
+
+def _when(first: float, last: float, pen: Pen) -> str:
+    """Return from when to when the axis goes; in seconds where a calendar does not have it."""
+    if not has_dates(first, last):
+        ends = [f"{time:.15g}" for time in dict.fromkeys((first, last))]
+        return f"{f' {pen.arrow} '.join(ends)} s after 1970, which are no dates"
     span = last - first
     lasted = f" ({format_clock(span) if span >= 60 else format_duration(span)})"
     begin, end = (iso_local(t)[:19].replace("T", " ") for t in (first, last))
     end = end[11:] if begin[:10] == end[:10] else end
-    when = f"{begin} {pen.arrow} {end}{lasted}" if span else begin
-    return [
-        f"{margin}{pen.corner}{''.join(line)}",
-        f"{margin} {''.join(labels)}".rstrip(),
-        f"{margin} {when}",
-    ]
+    return f"{begin} {pen.arrow} {end}{lasted}" if span else begin

@@ -1,21 +1,26 @@
-"""Where an axis of text is marked, and what is written there."""
+"""What is written along the axes of a plot of text, and where."""
 
 from __future__ import annotations
 
 import math
-from datetime import datetime
 
 from pymanip_run.clock import iso_local
+from pymanip_run.core.ticks import (
+    DAY,
+    MINUTE,
+    TIME_STEPS,
+    decades,
+    has_dates,
+    multiples,
+    round_step,
+    round_times,
+)
 
 __all__ = ["time_label", "time_ticks", "value_labels", "value_ticks"]
 
-MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
-STEPS = (
-    0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30,
-    MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 30 * MINUTE,
-    HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY, 14 * DAY, 28 * DAY, 91 * DAY, 364 * DAY,
-)  # fmt: skip
 GAP = 3  # characters between two labels
+#: Labels have milliseconds.
+FINEST = 0.0009
 
 
 def value_ticks(low: float, high: float, count: int, *, log: bool = False) -> list[float]:
@@ -27,21 +32,16 @@ def value_ticks(low: float, high: float, count: int, *, log: bool = False) -> li
         Whether they are powers of ten, where there are at least two of them.
     """
     if log:
-        powers = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
-        if len(powers) >= 2:
-            return [10.0**power for power in powers[:: -(-len(powers) // count)]]
-        return [low, high]
+        powers = decades(math.log10(low), math.log10(high), count)
+        return [10.0**power for power in powers] if len(powers) >= 2 else [low, high]
     rough = (high / 2 - low / 2) / count * 2
     if not 0 < rough < math.inf:
         return [low, high]
-    size = 10.0 ** math.floor(math.log10(rough))
-    step = next(size * factor for factor in (1.0, 2.0, 5.0, 10.0) if size * factor >= rough * 0.999)
-    if not math.isfinite(low / step) or abs(low / step) > 1e15:
+    step = round_step(rough)
+    # Beyond the digits of float64 there is nothing round.
+    if not abs(low / step) <= 1e15:
         return [low, high]
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    ticks: list[float] = [
-        round(number * step, 12 - math.floor(math.log10(step))) for number in range(first, last + 1)
-    ]
+    ticks = multiples(low, high, step, slack=1e-9)
     return ticks if len(ticks) > 1 else [low, high]
 
 
@@ -58,24 +58,32 @@ def value_labels(ticks: list[float], *, log: bool = False) -> list[str]:
     return [f"{tick:.{min(digits, 15)}e}" for tick in ticks]
 
 
-def time_ticks(first: float, last: float, columns: int) -> tuple[list[float], float]:
-    """Return round local times between two, and the step between them, in seconds.
+def time_ticks(first: float, last: float, columns: int) -> tuple[list[float], list[str]]:
+    """Return round local times between two, and what is written there; plain numbers where no calendar has them.
 
     Parameters
     ----------
     columns
         Characters of the axis, in which all labels must have their places.
     """
+    if not has_dates(first, last):
+        return _number_ticks(first, last, columns)
     span = last - first
-    step = next(
-        (s for s in STEPS if span / s * (len(time_label(first, s, span)) + GAP) <= columns),
-        STEPS[-1] * max(1, math.ceil(span / STEPS[-1] / 10)),
-    )
-    offset = datetime.fromisoformat(iso_local(first)).utcoffset()
-    ahead = offset.total_seconds() if offset is not None else 0.0
-    begin = math.ceil((first + ahead) / step)
-    count = math.floor((last + ahead) / step) - begin + 1
-    return [(begin + n) * step - ahead for n in range(max(0, count))], step
+    steps = [step for step in TIME_STEPS if step.seconds > FINEST]
+    step = next((s for s in steps if span / s.seconds * (len(time_label(first, s.seconds, span)) + GAP) <= columns), steps[-1])  # fmt: skip
+    ticks = [*round_times(first, last, step)]
+    return ticks, [time_label(tick, step.seconds, span) for tick in ticks]
+
+
+def _number_ticks(first: float, last: float, columns: int) -> tuple[list[float], list[str]]:
+    if first == last:
+        return [first], [f"{first:.15g}"]
+    for count in range(8, 1, -1):
+        ticks = value_ticks(first, last, count)
+        labels = value_labels(ticks)
+        if sum(map(len, labels)) + GAP * len(labels) <= columns:
+            break
+    return ticks, labels
 
 
 def time_label(time: float, step: float, span: float) -> str:

@@ -126,7 +126,8 @@ class Statistics:
         """Return the summary after `values` at `times`, float64 arrays of shape (n,), were added."""
         if not len(times):
             return self
-        gap = float(np.max(np.diff(times))) if len(times) > 1 else 0.0
+        with np.errstate(over="ignore"):  # between ±1e308
+            gap = float(np.max(np.diff(times))) if len(times) > 1 else 0.0
         if self.n:
             gap = max(gap, self.longest_gap, float(times[0]) - self.last_time)
         finite = values[np.isfinite(values)]
@@ -185,12 +186,13 @@ class Statistics:
 
     def expected(self, since: float | None = None, until: float | None = None) -> int:
         """Return about how many values lie within limits of time, as if they came at a steady rate."""
-        span = self.last_time - self.first_time
-        if not span > 0:
+        # Halves, so that ±1e308 has no infinite span.
+        half = self.last_time / 2 - self.first_time / 2
+        if not half > 0:
             return self.n
         low = self.first_time if since is None else max(since, self.first_time)
         high = self.last_time if until is None else min(until, self.last_time)
-        return int(self.n * max(0.0, high - low) / span)
+        return int(self.n * max(0.0, (high / 2 - low / 2) / half))
 
 
 @dataclass(frozen=True, slots=True)

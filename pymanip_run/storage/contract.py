@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class ReadableStore(Protocol):
         """Return the index-th record: an array, or the plain value that was stored."""
         ...
 
-    def events(self, after_ns: int = 0) -> list[Event]:
+    def events(self, after_ns: float = -math.inf) -> list[Event]:
         """Return the events later than `after_ns`, in time order."""
         ...
 

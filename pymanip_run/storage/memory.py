@@ -112,7 +112,7 @@ class MemoryStore:
                 )
             return decode_value(records[index].load(), records[index].python_type)
 
-    def events(self, after_ns: int = 0) -> list[Event]:
+    def events(self, after_ns: float = -math.inf) -> list[Event]:
         """Return the events later than `after_ns`."""
         with self.lock:
             return [e for e in self._batch.events if e.ns > after_ns]

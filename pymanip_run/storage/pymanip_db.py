@@ -8,6 +8,7 @@ from the number. Tables: ``log_names(name)``, ``log(timestamp, name, value)``, f
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from contextlib import contextmanager
@@ -126,6 +127,11 @@ class PymanipStore:
         with self._open() as state:
             return state.log.series(name, window)
 
+    def series_starts(self, name: str, every: int) -> list[tuple[float, int]]:
+        """Return where parts of `every` values begin: a time, and how many values of it come before."""
+        with self._open() as state:
+            return state.log.starts(name, every)
+
     @property
     def unordered(self) -> frozenset[str]:
         """Names whose values were not recorded in the order of their times."""
@@ -163,7 +169,7 @@ class PymanipStore:
         found: dict[str, Any] = {_text(name): "" if v is None else _text(v) for name, v in rows}
         return found | ({"_figures": figures} if figures else {})
 
-    def events(self, after_ns: int = 0) -> list[Event]:
+    def events(self, after_ns: float = -math.inf) -> list[Event]:
         """Return the texts that were logged as values: a number is expected there."""
         with self._open() as state:
             return [event for event in state.log.texts() if event.ns > after_ns]

@@ -19,6 +19,8 @@ __all__ = ["Log", "as_number"]
 
 #: Rows read in one go: some ten milliseconds, in which a writer has to wait.
 STEP = 50_000
+#: As many where only an index is gone through.
+FAST_STEP = 200_000
 LOWEST, HIGHEST = -sys.float_info.max, sys.float_info.max
 NUMBERS = frozenset({float, int, type(None)})
 #: Smaller than this is no measurement in float32: it is an int32.
@@ -89,8 +91,36 @@ class Log:
             after, count = (rows[-1][1], rows[-1][0]), count + len(rows)
             yield _columns([row[1:] for row in rows])
 
+    def starts(self, name: str, every: int) -> list[tuple[float, int]]:
+        """Return where parts of `every` values begin: a time, and how many values of it come before.
+
+        Only the index is gone through.
+        """
+        if not self._has_index:
+            self._index()
+        source, number = self._source
+        ordered = f"SELECT {number}, timestamp FROM {source} WHERE name = ? AND timestamp >= ? AND timestamp < ? AND (timestamp, {number}) > (?, ?) ORDER BY timestamp, {number} LIMIT 1 OFFSET ?"  # noqa: S608 - words of this module  # fmt: skip
+        equal = f"SELECT count(*) FROM {source} WHERE name = ? AND timestamp = ? AND {number} < ?"  # noqa: S608
+        found: list[tuple[float, int]] = []
+        at, left = (LOWEST, -1), 1
+        while True:
+            step = min(left, FAST_STEP)
+            row = self._database.all(ordered, name, LOWEST, HIGHEST, *at, step - 1)
+            if not row:
+                return found
+            at, left = (row[0][1], row[0][0]), left - step
+            if not left:
+                before = self._database.all(equal, name, *at)[0][0]
+                found.append((float(at[0]), int(before)))
+                left = every
+
+    @property
+    def _source(self) -> tuple[str, str]:
+        """The table whose index has name and time, and the column that numbers its rows."""
+        return ("log", "rowid") if self._has_index else ("temp.series", "number")
+
     def _query(self, sign: str, direction: str) -> str:
-        source, number = ("log", "rowid") if self._has_index else ("temp.series", "number")
+        source, number = self._source
         # In pages, none of which keeps a writer waiting for long.
         return (
             f"SELECT {number}, timestamp, value FROM {source} WHERE name = ? AND timestamp >= ? "  # noqa: S608 - words of this module

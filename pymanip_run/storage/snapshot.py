@@ -6,6 +6,7 @@ moment of a read, during which the checkpointer at most puts its next in-place c
 
 from __future__ import annotations
 
+import math
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -218,7 +219,7 @@ class SnapshotStore:
         with self._view() as view:
             return base.read_metadata(view.h5) | view.batch.metadata
 
-    def events(self, after_ns: int = 0) -> list[Event]:
+    def events(self, after_ns: float = -math.inf) -> list[Event]:
         """Return the events later than `after_ns`, in time order."""
         with self._view() as view:
             events = base.read_events(view.h5) + view.batch.events

@@ -6,10 +6,21 @@ import itertools
 import math
 import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+from pymanip_run.core.ticks import (
+    DAY,
+    MINUTE,
+    TIME_STEPS,
+    decades,
+    has_dates,
+    multiples,
+    round_step,
+    round_times,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,16 +37,6 @@ ROOM = 0.05
 FINEST, LEAST = 1e-12, 1e-290
 TICKS = 6
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
-#: Steps that divide the next larger unit.
-SECONDS = (
-    1, 2, 5, 10, 15, 30, MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 30 * MINUTE,
-    HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR,
-)  # fmt: skip
-DAYS, MONTHS = (1, 2, 7, 14), (1, 2, 3, 6, 12, 24, 60, 120, 240, 600, 1200, 2400, 6000)
-MONTH = 30.44 * DAY
-#: What a calendar of four digits for the year holds, a day away from its ends.
-CALENDAR = (-62_135_510_400.0, 253_402_214_400.0)
 
 
 class Tick(NamedTuple):
@@ -91,16 +92,8 @@ def linear_axis(low: float, high: float) -> Axis:
     is_constant = span <= size * FINEST or span < LEAST
     room = (size * 0.01 if size > LEAST else 1.0) if is_constant else span * 2 * ROOM
     low, high = max(low - room, -MAX), min(high + room, MAX)
-    step = _round_up((high / 2 - low / 2) / TICKS * 2)
-    first, last = math.ceil(low / step), math.floor(high / step)
-    values = [i * step for i in range(first, min(last, first + 20) + 1)]
-    return Axis(low, high, *_labelled(values, step))
-
-
-def _round_up(step: float) -> float:
-    """Return 1, 2 or 5 times a power of ten, `step` or more."""
-    power = 10.0 ** math.floor(math.log10(step)) if step > 1e-300 else 1e-300
-    return next((f * power for f in (1.0, 2.0, 5.0) if f * power >= step * 0.999), 10.0 * power)
+    step = round_step((high / 2 - low / 2) / TICKS * 2)
+    return Axis(low, high, *_labelled(multiples(low, high, step), step))
 
 
 def _labelled(values: Sequence[float], step: float) -> tuple[list[Tick], str]:
@@ -124,14 +117,12 @@ def log_axis(low: float, high: float) -> Axis:
     a, b = math.log10(low), math.log10(high)
     room = max((b - a) * ROOM, 0.05)
     a, b = max(a - room, -307.0), min(b + room, 308.0)
-    few = b - a <= 2.5
-    step = max(1, math.ceil((b - a) / TICKS))
-    ticks = [
-        Tick(float(f"{factor}e{power}"), _power_label(factor, power))
-        for power in range(math.floor(a / step) * step, math.ceil(b) + 1, step)
-        for factor in ((1, 2, 5) if few else (1,))
-        if a <= power + math.log10(factor) <= b
-    ]
+    if b - a > 2.5:
+        chosen = [(1, power) for power in decades(a, b, TICKS)]
+    else:
+        powers = range(math.floor(a), math.ceil(b) + 1)
+        chosen = [(f, p) for p in powers for f in (1, 2, 5) if a <= p + math.log10(f) <= b]
+    ticks = [Tick(float(f"{f}e{p}"), _power_label(f, p)) for f, p in chosen]
     return Axis(10.0**a, 10.0**b, ticks, is_log=True)
 
 
@@ -147,7 +138,7 @@ def _power_label(factor: int, power: int) -> str:
 
 def time_axis(low: float, high: float) -> Axis:
     """Return an axis of local time around Unix seconds; of plain numbers where no calendar has them."""
-    if not CALENDAR[0] < low <= high < CALENDAR[1]:
+    if not has_dates(low, high):
         return linear_axis(low, high)
     if high - low < 1e-3:
         low, high = low - 0.5, high + 0.5
@@ -160,46 +151,15 @@ def time_axis(low: float, high: float) -> Axis:
     return Axis(low, high, shown, remark)
 
 
-def _local(time: float) -> datetime:
-    return datetime.fromtimestamp(time, UTC).astimezone()
-
-
 def _times(low: float, high: float) -> Iterator[float]:
     """Yield round times, about half a dozen."""
     wanted = (high - low) / TICKS
-    if wanted < 1:
-        step = _round_up(wanted)
-        yield from (i * step for i in range(math.ceil(low / step), math.floor(high / step) + 1))
-        return
-    seconds = next((s for s in SECONDS if s >= wanted), None)
-    if seconds is not None:
-        offset = _local(low).utcoffset() or timedelta()
-        shift = offset.total_seconds()
-        first = math.ceil((low + shift) / seconds)
-        yield from (
-            i * seconds - shift for i in range(first, math.floor((high + shift) / seconds) + 1)
-        )
-        return
-    yield from (t for t in _dates(low, high, wanted) if low <= t <= high)
+    step = next((s for s in TIME_STEPS if s.seconds >= wanted * 0.999), TIME_STEPS[-1])
+    return round_times(low, high, step)
 
 
-def _dates(low: float, high: float, wanted: float) -> Iterator[float]:
-    """Yield local midnights: of some days, or of the first days of months."""
-    day = _local(low).replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
-    days = next((d for d in DAYS if d * DAY >= wanted), None)
-    if days is not None:
-        while day.astimezone().timestamp() <= high:
-            yield day.astimezone().timestamp()
-            day += timedelta(days=days)
-        return
-    months = next((m for m in MONTHS if m * MONTH >= wanted), MONTHS[-1])
-    number = (day.year * 12 + day.month - 1) // months * months
-    while number // 12 <= 9999:
-        time = datetime(max(1, number // 12), number % 12 + 1, 1).astimezone().timestamp()
-        if time > high:
-            return
-        yield time
-        number += months
+def _local(time: float) -> datetime:
+    return datetime.fromtimestamp(time, UTC).astimezone()
 
 
 def _time_labels(times: Sequence[float]) -> list[str]:

@@ -7,19 +7,18 @@ does not grow with the series.
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pymanip_run.core.pages import pages
+from pymanip_run.core.pages import pages, reader
 from pymanip_run.records.kinds import least_gap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pymanip_run.core.view import SessionView
-    from pymanip_run.records import FloatArray, Series, VariableInfo, Window
+    from pymanip_run.records import FloatArray, VariableInfo
 
 __all__ = ["Curve", "read_curve"]
 
@@ -42,7 +41,8 @@ class Curve(NamedTuple):
     def pieces(self) -> Iterator[slice]:
         """Yield the stretches without a gap or a missing value."""
         there = np.isfinite(self.low)
-        joined = there[1:] & there[:-1] & (np.diff(self.times) <= self.gap)
+        with np.errstate(over="ignore"):
+            joined = there[1:] & there[:-1] & (np.diff(self.times) <= self.gap)
         starts = np.flatnonzero(there & ~np.r_[False, joined])
         ends = np.flatnonzero(there & ~np.r_[joined, False]) + 1
         yield from map(slice, starts.tolist(), ends.tolist())
@@ -62,13 +62,13 @@ def read_curve(
         Is called with the number of values after each block of them.
     """
     known = info.statistics
-    span = known.last_time - known.first_time
-    if known.n <= 2 * points or not 0 < span < math.inf:
+    half = known.last_time / 2 - known.first_time / 2  # so that ±1e308 has no infinite span
+    if known.n <= 2 * points or not half > 0:
         times, values = view.logged_variable(info.name).head(2 * points)
         values = np.where(np.isfinite(values), values, np.nan)
         return Curve(times, values, values, values, _gap(times))
-    bins, gap = _Bins(known.first_time, span / points, points), math.nan
-    read = partial(_read, view.logged_variable(info.name))
+    bins, gap = _Bins(known.first_time, half / points * 2, points), math.nan
+    read = reader(view.logged_variable(info.name))
     # What comes in meanwhile is left out.
     for times, values in pages(read, until=math.nextafter(known.last_time, math.inf)):
         bins.add(times, values)
@@ -79,21 +79,11 @@ def read_curve(
     return bins.curve(gap)
 
 
-def _read(series: Series, window: Window) -> tuple[FloatArray, FloatArray]:
-    part = series
-    if window.since is not None:
-        part = part.since(window.since)
-    if window.until is not None:
-        part = part.between(-math.inf, window.until)
-    if window.head is not None:
-        part = part.head(window.head)
-    return part.timestamps, part.values
-
-
 def _gap(times: FloatArray) -> float:
     if len(times) < 3:
         return math.inf
-    return least_gap(float(np.median(np.diff(times))))
+    with np.errstate(over="ignore"):
+        return least_gap(float(np.median(np.diff(times))))
 
 
 class _Bins:
@@ -113,7 +103,7 @@ class _Bins:
             times, values = times[finite], values[finite]
         if not len(times):
             return
-        places = ((times - self._begin) / self._width).astype(np.int64)
+        places = ((times / 2 - self._begin / 2) / (self._width / 2)).astype(np.int64)
         places = np.clip(places, 0, self._number - 1)
         starts = np.flatnonzero(np.r_[True, places[1:] != places[:-1]])
         # A clock that was set back makes places that come twice.
@@ -131,5 +121,5 @@ class _Bins:
         mean = np.clip(self._sum[there] / self._count[there], low, high)
         # The sum may be too large for float64.
         mean = np.where(np.isfinite(mean), mean, low / 2 + high / 2).astype(np.float64)
-        times = self._begin + (there + 0.5) * self._width
+        times = (self._begin / 2 + (there + 0.5) * (self._width / 2)) * 2
         return Curve(times.astype(np.float64), low, mean, high, max(gap, 1.5 * self._width))

@@ -10,11 +10,13 @@ from pymanip_run.wording import inert
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["element", "pairs", "section", "table", "text"]
+__all__ = ["element", "folded", "pairs", "section", "table", "text"]
 
 #: Elements without content; those of SVG must be closed.
 VOID = frozenset({"br", "img", "meta", "line", "path", "rect"})
 LINES = "\n\t"
+#: Characters of a long text, and lines up to which it is open.
+LONGEST, OPEN_LINES = 200_000, 80
 
 
 def text(value: object) -> str:
@@ -94,3 +96,24 @@ def table(
 def _cells(row: Sequence[str], kinds: dict[int, str]) -> list[str]:
     first = element("th", row[0], scope="row", class_=kinds.get(0))
     return [first, *(element("td", cell, class_=kinds.get(i)) for i, cell in enumerate(row[1:], 1))]
+
+
+def folded(title: str, words: str, *, is_diff: bool) -> str:
+    """Return a long text under its title, open where it is short; lines of a diff are marked."""
+    shown = words[:LONGEST].rstrip("\n")
+    lines = shown.split("\n")
+    summary = element("summary", element("h3", text(title)), f" {len(lines)} lines")
+    content = "\n".join(map(_diff_line, lines)) if is_diff else text(shown)
+    rest = ""
+    if len(words) > LONGEST:
+        rest = element("p", "cut here; all of it: pymanip-inspect --config", class_="quiet")
+    is_open = "open" if len(lines) <= OPEN_LINES else None
+    return element("details", summary, element("pre", content), rest, open=is_open) + "\n"
+
+
+def _diff_line(line: str) -> str:
+    if line.startswith(("+++", "---", "diff ", "index ")):
+        return element("b", text(line))
+    if line.startswith("+"):
+        return element("ins", text(line))
+    return element("del", text(line)) if line.startswith("-") else text(line)

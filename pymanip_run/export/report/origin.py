@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pymanip_run.core.origin import SECTIONS, Origin
-from pymanip_run.export.report.markup import element, pairs, text
+from pymanip_run.export.report.compared import since_the_run_before
+from pymanip_run.export.report.markup import element, folded, pairs, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -13,9 +14,6 @@ if TYPE_CHECKING:
     from pymanip_run.records import Run
 
 __all__ = ["origin"]
-
-#: Of one text, and lines up to which it is open.
-LONGEST, OPEN_LINES = 200_000, 80
 
 
 def origin(runs: Sequence[Run]) -> Iterator[str]:
@@ -41,29 +39,9 @@ def origin(runs: Sequence[Run]) -> Iterator[str]:
     for key, title in SECTIONS.items():
         words = last.text(key)
         if words.strip():
-            yield _folded(title, words, is_diff=key == "git_diff")
+            yield folded(title, words, is_diff=key == "git_diff")
+    yield from since_the_run_before(runs)
 
 
 def _hash(run: Run) -> str:
     return "SHA-256 " + element("code", text(run.config_sha256)) if run.config_sha256 else ""
-
-
-def _folded(title: str, words: str, *, is_diff: bool) -> str:
-    """Return a long text that is open where it is short."""
-    shown = words[:LONGEST].rstrip("\n")
-    lines = shown.split("\n")
-    summary = element("summary", element("h3", text(title)), f" {len(lines)} lines")
-    content = "\n".join(map(_diff_line, lines)) if is_diff else text(shown)
-    rest = ""
-    if len(words) > LONGEST:
-        rest = element("p", "cut here; all of it: pymanip-inspect --config", class_="quiet")
-    is_open = "open" if len(lines) <= OPEN_LINES else None
-    return element("details", summary, element("pre", content), rest, open=is_open) + "\n"
-
-
-def _diff_line(line: str) -> str:
-    if line.startswith(("+++", "---", "diff ", "index ")):
-        return element("b", text(line))
-    if line.startswith("+"):
-        return element("ins", text(line))
-    return element("del", text(line)) if line.startswith("-") else text(line)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pymanip_run.clock import SYSTEM
+from pymanip_run.export.report.compared import compared
 from pymanip_run.export.report.markup import element, section, text
 from pymanip_run.export.report.origin import origin
 from pymanip_run.export.report.plots import plots
@@ -18,7 +19,7 @@ from pymanip_run.export.report.values import metadata, parameters, statistics
 from pymanip_run.export.report.whole import run_card, runs_table, subtitle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from pymanip_run.core.view import SessionView
 
@@ -42,6 +43,8 @@ class Report:
         How a run that goes on is doing, in words.
     progress
         Is called with the share that is done, 0 to 1.
+    difference
+        In what another session differs from this one, as ``inspect --diff OTHER THIS --json`` has it.
     """
 
     view: SessionView
@@ -49,6 +52,7 @@ class Report:
     size: int | None = None
     state: str | None = None
     progress: Callable[[float], None] | None = None
+    difference: Mapping[str, Any] | None = None
 
 
 def write_report(report: Report, file: BinaryIO) -> None:
@@ -97,3 +101,4 @@ def _sections(report: Report) -> Iterator[str]:
     yield section("Metadata", metadata(view), name="metadata")
     yield section("Datasets", *records(view), name="datasets")
     yield section("Provenance", *origin(runs), name="provenance")
+    yield section("Comparison", *compared(report.difference), name="comparison")

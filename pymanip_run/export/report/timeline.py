@@ -6,7 +6,8 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from pymanip_run.clock import iso_local
-from pymanip_run.export.report.axes import CALENDAR, time_axis
+from pymanip_run.core.ticks import has_dates
+from pymanip_run.export.report.axes import time_axis
 from pymanip_run.export.report.markup import element, table, text
 from pymanip_run.export.report.svg import Mark, percent, x_ticks
 from pymanip_run.units import format_clock
@@ -41,7 +42,7 @@ class Episode(NamedTuple):
 
 def moment(time: float | None) -> str:
     """Return a local time as people write it; a dash where no calendar has it."""
-    if time is None or not CALENDAR[0] < time < CALENDAR[1]:
+    if time is None or not has_dates(time, time):
         return "–"
     return iso_local(time)[:19].replace("T", " ")
 

@@ -168,3 +168,26 @@ def test_moments_are_relative_to_the_beginning_and_the_end():
     for word in ("started", "nan"):
         with pytest.raises(ValueError, match="is not a time"):
             moment(word, view)
+
+
+@pytest.mark.parametrize("options", [["--to", "npz"], ["--to", "csv", "--how", "separate"]])
+def test_what_another_session_left_beside_it_is_not_replaced_unasked(folder, options):
+    for _ in range(2):  # its own is
+        assert run("cell", *options, cwd=folder).returncode == 0
+    with AsyncSession(folder / "other.h5", verbose=False) as sesn:
+        sesn.add_entry(T=1)
+    made = folder / ("cell.npz" if "npz" in options else "cell_csv")
+    there = made.rename(made.with_name(made.name.replace("cell", "other")))
+    before = there.stat()
+    refused = run("other", *options, cwd=folder)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith(f"{there.name} exists, and was not made from other.h5")
+    assert (there.stat().st_mtime_ns, there.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
+    assert run("other", *options, "--force", cwd=folder).returncode == 0
+    assert run("cell", *options, "-o", there.name, cwd=folder).returncode == 0  # named, so meant
+
+
+def test_a_table_of_stretches_is_made_again_over_itself(folder):
+    for _ in range(2):
+        done = run("cell", "--resample", "1h", "--tz", "local", cwd=folder)
+        assert done.returncode == 0, done.stderr

@@ -81,3 +81,31 @@ def test_what_cannot_be_is_refused_with_what_would(lab, arguments, said):
     assert "Traceback" not in done.stderr
     assert (lab / "cell.h5").read_bytes() == before
     assert [p.name for p in lab.iterdir()] == ["cell.h5"]
+
+
+def test_another_page_beside_it_is_not_replaced_unasked(lab):
+    (lab / "cell.html").write_text("my notes")
+    refused = run("cell", cwd=lab)
+    assert refused.returncode == 2
+    assert refused.stderr == "cell.html exists, and was not made from cell.h5; replace it with --force, or name another:\n  -o cell_2.html\n"  # fmt: skip
+    assert (lab / "cell.html").read_text() == "my notes"
+    for options in (["--force"], []):
+        assert run("cell", *options, cwd=lab).returncode == 0
+
+
+def test_it_tells_in_what_another_session_differs(lab):
+    with AsyncSession(lab / "first", verbose=False) as sesn:
+        sesn.add_entry(T=100.0)
+        sesn.save_parameter(voltage=3.5)
+    done = run("cell", "--diff", "first", "-o", "-", cwd=lab)
+    assert done.returncode == 0, done.stderr
+    page = done.stdout[done.stdout.index('id="comparison"') :]
+    assert "first.h5" in page
+    assert "parameter voltage" in page
+    assert "3.5" in page
+    assert "−" in page or "-97.93" in page  # the mean of T
+    wrong = run("cell", "--diff", "frist", cwd=lab)
+    assert wrong.returncode == 2
+    assert "pymanip-run report cell.h5 --diff first.h5" in wrong.stderr
+    old = run("cell", "--diff", OLD / "schema_4.1.db", "-o", "-", cwd=lab)
+    assert "schema_4.1.db" in old.stdout

@@ -2,7 +2,9 @@
 
 import pickle
 import shutil
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from pymanip_run import AsyncSession, NotFoundError, SavedAsyncSession, Sessions
 from pymanip_run.core.chunked import one_moment
 from pymanip_run.core.view import SessionView
 from pymanip_run.errors import StorageError
+from pymanip_run.storage.database import Database
 from pymanip_run.storage.memory import MemoryStore
 
 pytest.importorskip("dask.array")
@@ -204,6 +207,45 @@ def test_a_session_of_pymanip_can_be_read_in_parts(tmp_path):
     times, values = view.to_dask(name, 2)
     np.testing.assert_array_equal(times.compute(scheduler="sync"), view[name].timestamps)
     np.testing.assert_array_equal(values.compute(scheduler="sync"), view[name].values)
+
+
+def old_session(path, times, schema=OLD):
+    """A session of pymanip with one variable, its values the numbers of its times."""
+    shutil.copy(schema, path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("INSERT INTO log_names VALUES ('many')")
+        connection.executemany(
+            "INSERT INTO log (timestamp, name, value) VALUES (?, 'many', ?)",
+            ((time, i) for i, time in enumerate(times)),
+        )
+    return SavedAsyncSession(path, verbose=False)
+
+
+def test_parts_of_a_session_of_pymanip_begin_among_equal_times_too(tmp_path):
+    times = [float(i // 7) for i in range(100)]
+    view = old_session(tmp_path / "old.db", times, OLD.with_name("schema_3_by_0.4.3.db"))
+    for chunks in (1, 3, 7, 50, 1000):
+        found, values = view.to_dask("many", chunks)
+        assert found.compute(scheduler="sync").tolist() == times
+        assert values.compute(scheduler="sync").tolist() == list(range(100))
+        assert values[37:41].compute(scheduler="sync").tolist() == [37, 38, 39, 40]
+        assert values[::-9].compute(scheduler="sync").tolist() == list(range(99, -1, -9))
+
+
+def test_a_part_of_a_session_of_pymanip_is_read_without_those_before_it(tmp_path, monkeypatch):
+    view = old_session(tmp_path / "old.db", [i / 10 for i in range(20_000)])
+    _, values = view.to_dask("many", 1000)
+    rows = []
+    read = Database.rows
+
+    def counted(self, query, *arguments):
+        for row in read(self, query, *arguments):
+            rows.append(row)
+            yield row
+
+    monkeypatch.setattr(Database, "rows", counted)
+    assert values[19_000:].compute(scheduler="sync").tolist() == list(range(19_000, 20_000))
+    assert len(rows) < 1100
 
 
 def test_records_that_are_not_alike_are_refused():

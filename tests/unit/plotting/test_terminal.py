@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pymanip_run.plotting.sheets import Curve
 from pymanip_run.plotting.terminal import ASCII, BRAILLE, panel
-from pymanip_run.plotting.ticks import time_label, time_ticks, value_labels, value_ticks
+from pymanip_run.plotting.ticks import time_ticks, value_labels, value_ticks
 
 START = 1_789_992_000.0  # a full hour everywhere but where clocks go by quarters
 
@@ -126,12 +126,33 @@ def test_labels_have_as_many_digits_as_are_needed():
     [(0.05, "00:00.000"), (30, "14:00:00"), (3600, "14:00"), (3 * 86400, "09-22"), (4e7, "2026-")],
 )
 def test_times_are_as_fine_as_their_span(span, label):
-    ticks, step = time_ticks(START, START + span, 80)
-    assert len(ticks) >= 2
-    assert time_label(ticks[0], step, span).startswith(label)
+    ticks, labels = time_ticks(START, START + span, 80)
+    assert len(ticks) == len(labels) >= 2
+    assert labels[0].startswith(label)
 
 
 def test_days_begin_at_local_midnight():
-    ticks, step = time_ticks(START, START + 5 * 86400, 80)
-    assert step == 86400
+    ticks, labels = time_ticks(START, START + 5 * 86400, 80)
+    assert labels[:2] == ["09-22", "09-23"]
     assert ticks[0] == START + 10 * 3600  # it is summer in Berlin: 14:00 there
+
+
+@pytest.mark.parametrize("last", [1e13, 1e300, 1.7e308])
+@pytest.mark.parametrize("first", [START, -1.7e308])
+def test_times_without_a_date_are_numbers(first, last):
+    values = np.array([1.0, 2.0, 3.0])
+    times = np.array([first, (first + last) / 2, last])
+    lines = panel(Curve(times, values, values), width=80, height=6)
+    assert lines[-1].strip() == f"{first:.15g} → {last:.15g} s after 1970, which are no dates"
+    assert all(len(line) <= 80 for line in lines)
+    labels = lines[-2].split()
+    assert len(set(labels)) == len(labels) >= 2
+    assert lines[0].rstrip()[-1] in "⠉⠁⠒⠑⠊"  # the last value is in the last column
+
+
+def test_a_label_of_a_time_stands_where_the_report_has_it_too():
+    from pymanip_run.export.report.axes import time_axis
+
+    low, high = START, START + 6 * 3600
+    ticks, _ = time_ticks(low, high, 60)
+    assert ticks == [tick.value for tick in time_axis(low, high).ticks]

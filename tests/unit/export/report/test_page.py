@@ -12,6 +12,7 @@ import pytest
 
 from pymanip_run.cli.format import session_text
 from pymanip_run.core.view import SessionView
+from pymanip_run.describe.difference import differences
 from pymanip_run.export.report.page import Report, write_report
 from pymanip_run.export.report.timeline import episodes
 from pymanip_run.records import Event, SweepPoint
@@ -56,7 +57,7 @@ class Parsed(HTMLParser):
 
 
 SECTIONS = [
-    "Run", "Plots", "Statistics", "Sweeps", "Events", "Parameters", "Metadata", "Datasets", "Provenance",
+    "Run", "Plots", "Statistics", "Sweeps", "Events", "Parameters", "Metadata", "Datasets", "Provenance", "Comparison",
 ]  # fmt: skip
 
 
@@ -112,9 +113,15 @@ def full(word="T"):
     return store
 
 
+def page_with_another(word="T", other="U"):
+    """The page of such a session, with what differs in one that is called by another word."""
+    views = [SessionView(full(one), one) for one in (other, word)]
+    return page_of(full(word), difference=differences(*views, (f"{other}.h5", "cell.h5")))
+
+
 @pytest.fixture(scope="module")
 def page():
-    return page_of(full())
+    return page_with_another()
 
 
 def test_it_has_all_its_parts_in_their_order(page):
@@ -138,7 +145,7 @@ def test_it_asks_nobody_for_anything_and_runs_nothing(page):
 
 
 def test_markup_in_names_and_texts_is_text():
-    parsed = Parsed(page_of(full(HOSTILE)))
+    parsed = Parsed(page_with_another(HOSTILE, HOSTILE[::-1]))
     assert "script" not in parsed.tags
     assert [t for t in parsed.tags if t == "img"] == ["img"]  # the record that is an image
     assert not [name for name, _ in parsed.attributes if name.startswith("on")]
@@ -266,3 +273,36 @@ def test_a_run_of_which_nonsense_is_told_is_shown_as_far_as_it_makes_sense(told)
     assert "Statistics" in page
     assert not re.search(r"\bnan\b", Parsed(page).text)
     session_text(SessionView(store, "s"), Path(__file__), is_running=lambda: False, width=80)
+
+
+def run_of(store, index, **texts):
+    told = {"start": START / 1e9 + index, "stop": START / 1e9 + index + 1, "exit_code": 0, "host": f"pc{index // 2}"}  # fmt: skip
+    store.put_run(
+        START, index, told, {"experiment": "a: 1\nb: 2\n", "argv": '["pymanip-run"]'} | texts
+    )
+
+
+def test_it_says_what_changed_since_the_run_before():
+    store = MemoryStore("cell")
+    run_of(store, 0, experiment="older: 7")
+    run_of(store, 1)
+    assert "Changed since run 0" in Parsed(page_of(store)).text
+    run_of(store, 2, experiment="a: 1\nb: 3\n", overrides="b=3", packages='{"numpy": "2.0"}')
+    parsed = Parsed(page_of(store))
+    changed = parsed.text[parsed.text.index("Changed since run 1") :]
+    for words in ("-b: 2", "+b: 3", "--setrun 1", "numpy–2.0", "pc0pc1"):
+        assert words.replace("run 1", "–b=3") in changed, changed
+    assert "older" not in changed
+    run_of(store, 3, experiment="a: 1\nb: 3\n", overrides="b=3", packages='{"numpy": "2.0"}')
+    same = Parsed(page_of(store)).text
+    assert "No difference in configuration, code, versions and computer." in same
+    assert "+b: 3" not in same
+
+
+def test_another_session_is_compared(page):
+    text = Parsed(page).text
+    compared = text[text.index("Comparison") :]
+    for words in ("U.h5: run 1", "commitUT", "parameter U", "n there", "-U", "+T"):
+        assert words in compared, compared
+    empty = page_of(full(), difference=differences(*[SessionView(MemoryStore(), "e")] * 2, ("a", "b")))  # fmt: skip
+    assert "a: no run" in Parsed(empty).text
