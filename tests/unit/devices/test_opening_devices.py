@@ -312,17 +312,18 @@ def test_opening_has_an_end(bench, spec):
 
 
 def test_a_plain_driver_that_opens_too_late_is_closed_again(bench, spec):
-    closed = threading.Event()
+    given_up, closed = threading.Event(), threading.Event()
 
     class Late:
         def __init__(self):
-            time.sleep(0.3)
+            assert given_up.wait(10)
 
         def close(self):
             closed.set()
 
     with pytest.raises(DeviceOpenError):
         bench.run(lambda sesn: None, spec(Late, open_timeout=0.05))
+    given_up.set()
     assert closed.wait(10)
 
 
