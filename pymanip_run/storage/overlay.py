@@ -7,13 +7,12 @@ differ, and only a transaction writes them in place.
 
 from __future__ import annotations
 
-import io
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pymanip_run.storage.source import check_heap
+from pymanip_run.storage.source import FileObject, check_heap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +35,7 @@ class Change(NamedTuple):
     data: bytes
 
 
-class Overlay(io.RawIOBase):
+class Overlay(FileObject):
     """A file whose committed part is never changed by writing.
 
     Parameters
@@ -58,6 +57,7 @@ class Overlay(io.RawIOBase):
         committed: int,
         between: Callable[[], object] = lambda: None,
     ) -> None:
+        super().__init__()
         self._files = files
         self._between = between
         self._unsynced = 0
@@ -68,32 +68,17 @@ class Overlay(io.RawIOBase):
         self._is_dropped = False
         #: The error of a read or write: what HDF5 believes is then not what is there.
         self.failed: OSError | None = None
-        self._position = 0
         self._pages: dict[int, bytearray] = {}
 
     # -- what h5py's file-like driver calls -----------------------------------------------------
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
 
     def writable(self) -> bool:
         """Return True."""
         return True
 
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move the position."""
-        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.length}[whence]
-        self._position = origin + offset
-        return self._position
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._position
+    def size(self) -> int:
+        """Return the length as HDF5 sees it."""
+        return self.length
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """Fill `buffer` from the position: the file under the changed pages; zeros in holes.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["Source", "check_heap"]
+__all__ = ["FileObject", "Source", "check_heap"]
 
 #: How a global heap begins: signature, version and zeros (HDF5 File Format 3.0, III.E).
 _HEAP = b"GCOL\x01\0\0\0"
@@ -64,7 +64,36 @@ def check_heap(start: int, view: memoryview, peek: Callable[[int, int], bytes]) 
     raise DamagedFileError(f"the texts at byte {start} of the file are damaged")
 
 
-class Source(io.RawIOBase):
+class FileObject(io.RawIOBase):
+    """What h5py's driver for file objects asks of a file besides reading and writing."""
+
+    def __init__(self) -> None:
+        self._position = 0
+
+    def size(self) -> int:
+        """Return the length in bytes."""
+        raise NotImplementedError
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move the position."""
+        origins = {io.SEEK_SET: lambda: 0, io.SEEK_CUR: self.tell, io.SEEK_END: self.size}
+        self._position = origins[whence]() + offset
+        return self._position
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._position
+
+
+class Source(FileObject):
     """A session file, to be read.
 
     Parameters
@@ -79,30 +108,13 @@ class Source(io.RawIOBase):
     """
 
     def __init__(self, path: Path) -> None:
+        super().__init__()
         self._fd: int | None = None
-        self._position = 0
         self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
 
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move the position."""
-        if whence == io.SEEK_END:
-            offset += os.fstat(self._open_fd()).st_size
-        elif whence == io.SEEK_CUR:
-            offset += self._position
-        self._position = offset
-        return offset
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._position
+    def size(self) -> int:
+        """Return the length of the file in bytes."""
+        return os.fstat(self._open_fd()).st_size
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """Fill `buffer` from the position.
@@ -131,7 +143,7 @@ class Source(io.RawIOBase):
         super().close()
 
     def _peek(self, offset: int, size: int) -> bytes:
-        there = max(0, os.fstat(self._open_fd()).st_size - offset)
+        there = max(0, self.size() - offset)
         return os.pread(self._open_fd(), size, offset) if size <= there else b""
 
     def _open_fd(self) -> int:

@@ -20,14 +20,8 @@ from pymanip_run.core.ticks import (
 
 
 @pytest.fixture(autouse=True)
-def _in_paris(monkeypatch):
-    import time
-
-    monkeypatch.setenv("TZ", "Europe/Paris")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
+def _in_paris(time_zone):
+    time_zone("Europe/Paris")
 
 
 def at(text):

@@ -16,14 +16,8 @@ START = 1_789_992_000.0  # a full hour everywhere but where clocks go by quarter
 
 
 @pytest.fixture(autouse=True)
-def _in_berlin(monkeypatch):
-    import time
-
-    monkeypatch.setenv("TZ", "Europe/Berlin")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
+def _in_berlin(time_zone):
+    time_zone("Europe/Berlin")
 
 
 def drawn(values, step=60.0, width=40, height=5, **options):

@@ -60,14 +60,8 @@ def test_decades_are_written_as_powers():
 
 
 @pytest.fixture
-def paris(monkeypatch):
-    import time
-
-    monkeypatch.setenv("TZ", "Europe/Paris")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
+def paris(time_zone):
+    time_zone("Europe/Paris")
 
 
 def at(text):
