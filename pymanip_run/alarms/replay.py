@@ -13,7 +13,7 @@ from pymanip_run.alarms.keeping import kept_of, restored
 from pymanip_run.clock import as_ns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pymanip_run.alarms.rules import Change, Rule
     from pymanip_run.core.view import SessionView
@@ -24,6 +24,7 @@ __all__ = ["replayed"]
 STRETCH = 100_000  # entries that are in memory at once
 #: A run that is ending falls silent; what is silent for longer than this (seconds) was so before.
 ENDING = 30.0
+RESOLUTION = 1e-5  # seconds, with what is lost where times are told as floats
 
 
 def replayed(view: SessionView, rules: Sequence[Rule]) -> Iterator[Change]:
@@ -41,22 +42,46 @@ def replayed(view: SessionView, rules: Sequence[Rule]) -> Iterator[Change]:
         The alarms.
     """
     kept: object = {}
+    counts = {name: info.statistics.n for name, info in view.variables().items()}
     for start, stop in _runs(view):
-        engine = Engine(rules, restored(kept, rules))
+        before, end = restored(kept, rules), _ending(view, start, stop)
+        # What is logged as it should be costs nothing: most variables with a period.
+        watched = [r for r in rules if r.name in before or _may_act(view, counts, r, start, end)]
+        engine = Engine(watched, before)
         engine.count_ages(as_ns(start))
-        for ns, names, values in _entries(view, rules, start, stop):
+        for ns, names, values in _entries(view, counts, watched, start, stop):
             yield from engine.take(ns, names, values)
         last = engine.advance(as_ns(stop))
-        yield from (c for c in last if c.rule.period is None or _goes_on(view, c.time, stop))
-        kept = kept_of(engine.statuses())
+        ended = {c.rule.name for c in last if c.rule.period is not None and c.time > end}
+        yield from (c for c in last if c.rule.name not in ended)
+        kept = kept_of(s for s in engine.statuses() if s.rule.name not in ended)
 
 
-def _goes_on(view: SessionView, time: float, stop: float) -> bool:
-    """Tell whether a run measured anything after a time, or at least went on for long."""
-    names = view.logged_variables()
-    return stop - time > ENDING or any(
-        len(view.logged_variable(name).between(time, stop)[0]) for name in names
-    )
+def _ending(view: SessionView, start: float, stop: float) -> float:
+    """Return when a run may have begun to end: at its last value, but not long before its end."""
+    since = max(start, stop - ENDING)
+    until = math.nextafter(stop, math.inf)
+    series = (view.logged_variable(name) for name in view.logged_variables())
+    times = (one.between(since, until)[0] for one in series)
+    return max((float(t[-1]) for t in times if len(t)), default=since)
+
+
+def _may_act(
+    view: SessionView, counts: Mapping[str, int], rule: Rule, start: float, end: float
+) -> bool:
+    """Tell whether a rule can become active in a run; one of a period does after a gap only."""
+    if rule.period is None:
+        return True
+    if rule.variable not in counts:
+        return end - start >= rule.when.limit
+    last, limit = start, rule.when.limit - RESOLUTION
+    for since, until in _stretches(counts[rule.variable], start, end):
+        times = view.logged_variable(rule.variable).between(since, until)[0]
+        if len(times):
+            if max(times[0] - last, np.diff(times).max(initial=0.0)) >= limit:
+                return True
+            last = times[-1]
+    return bool(end - last >= limit)
 
 
 def _runs(view: SessionView) -> list[tuple[float, float]]:
@@ -75,18 +100,25 @@ def _runs(view: SessionView) -> list[tuple[float, float]]:
 
 
 def _entries(
-    view: SessionView, rules: Sequence[Rule], start: float, stop: float
+    view: SessionView,
+    counts: Mapping[str, int],
+    rules: Sequence[Rule],
+    start: float,
+    stop: float,
 ) -> Iterator[tuple[int, tuple[str, ...], tuple[float, ...]]]:
     """Yield time, names and values of what was recorded, as far as alarms look at it."""
     wanted = dict.fromkeys(c.variable for rule in rules for c in rule.conditions)
-    known = view.variables()
-    names = [name for name in wanted if name in known]
-    most = max((known[name].statistics.n for name in names), default=0)
-    pieces = max(1, math.ceil(most / STRETCH))
-    edges = np.linspace(start, stop, pieces + 1)
+    names = [name for name in wanted if name in counts]
+    for since, until in _stretches(max((counts[n] for n in names), default=0), start, stop):
+        yield from _merged(view, names, since, until)
+
+
+def _stretches(count: int, start: float, stop: float) -> Iterator[tuple[float, float]]:
+    """Yield the parts of a time in which `count` values are looked at one after the other."""
+    edges = np.linspace(start, stop, max(1, math.ceil(count / STRETCH)) + 1)
     edges[-1] = math.nextafter(stop, math.inf)
     for since, until in pairwise(edges):
-        yield from _merged(view, names, float(since), float(until))
+        yield float(since), float(until)
 
 
 def _merged(

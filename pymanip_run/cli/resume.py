@@ -120,6 +120,10 @@ class Wish:
         shown = [text for text in given if not _is_hidden(text)]
         pairs = [text.partition("=") for text in shown if text.startswith(ENVIRONMENT)]
         environment = [f"{name}={quoted(value)}" for name, _, value in pairs]
+        names = {text.partition("=")[0] for text in given}
+        unset = [n for n in (t.partition("=")[0] for t in self.environment) if n not in names]
+        if unset:  # else it would not be as it was
+            environment = ["env", *(f"-u {name}" for name in unset), *environment]
         words = [*environment, "pymanip-run", quoted(self.file)]
         if self.simulate:
             words.append("--simulate")
@@ -239,13 +243,10 @@ def _session(plan: Plan, wish: Wish) -> Path:
 
 def _is_named(plan: Plan, wish: Wish) -> bool:
     """Tell whether somebody says which session it is, besides the experiment file."""
-    if wish.session is not None:
-        return True
-    for name, _, _ in (text.partition("=") for text in plan.loaded.overrides):
-        path = name.removeprefix(ENVIRONMENT).lower().replace("__", ".")
-        if [part.strip() for part in path.split(".")] in (["session"], ["session", "file"]):
-            return True
-    return False
+    from pymanip_run.experiment.load.environment import path_of
+
+    paths = map(path_of, plan.loaded.overrides)
+    return wish.session is not None or any(p in (["session"], ["session", "file"]) for p in paths)
 
 
 def _unfinished(course: Course) -> str:

@@ -14,12 +14,20 @@ from pymanip_run.experiment.text.problems import Mark, Problem, Source
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["PREFIX", "assignments"]
+__all__ = ["PREFIX", "assignments", "path_of"]
 
 PREFIX = "PYMANIP_RUN_"
 _BETWEEN = "__"
 #: Variables of this project that are not for the experiment file.
 _OTHERS = ("TOKEN", "TEST_", "BENCHMARKS")
+
+
+def path_of(override: str) -> list[str]:
+    """Return the path that a ``path=value`` sets; where it is of the environment, in lower case."""
+    name = override.partition("=")[0]
+    if name.startswith(PREFIX):
+        return name.removeprefix(PREFIX).lower().split(_BETWEEN)
+    return [part.strip() for part in name.split(".")]
 
 
 def assignments(

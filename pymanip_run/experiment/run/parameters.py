@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from pymanip_run.core.course import plainly
 from pymanip_run.experiment.build.sweep_plan import swept_parameters
+from pymanip_run.experiment.load.environment import PREFIX, path_of
 from pymanip_run.experiment.text.redact import redacted_values
+from pymanip_run.masking import starred
 from pymanip_run.runtime.troubles import AT_START
 from pymanip_run.session import internals
 from pymanip_run.session.sweeping import called
@@ -74,23 +76,27 @@ def tell_of_parameters(sesn: AsyncSession, told: Sequence[tuple[str, str]]) -> N
 
 def _tuned(plan: Plan, sesn: AsyncSession, course: Course) -> Iterator[tuple[str, Scalar, str]]:
     """Yield the parameters that were changed in the earlier run: name, value from now on, and why."""
-    before = course.file.get("parameters", {})
+    before, swept = course.file.get("parameters"), swept_parameters(plan)
     for name, parameter in plan.loaded.model.parameters.items():
-        if parameter.tunable is None or name in swept_parameters(plan) or name not in before:
+        if parameter.tunable is None or name in swept:
+            continue
+        if not isinstance(before, dict) or name not in before:
             continue
         left, value = _left_at(sesn, name, course.run.index), parameter.value
         if left is None or left == value:
             continue
         here, there = _shown(value, parameter), _shown(left, parameter)
-        if _is_set(plan, name):
-            why = f"begins with {here}, as --set says; {called(course)} left it at {there}"
+        giver, is_new = _given(plan, name, course)
+        if is_new:
+            why = f"begins with {here}, as {giver} says; {called(course)} left it at {there}"
         elif not _is_same(before[name], value):
             why = f"begins with {here}, as was accepted; {called(course)} left it at {there}"
         elif not _is_within(left, parameter):
             why = f"begins with {here}: {called(course)} left it at {there}, which is now outside of its limits"
         else:
             value = left
-            why = f"goes on with {there}, as {called(course)} left it, not with {here} of the experiment file"
+            whose = f"of {giver}, which that run had too" if giver else "of the experiment file"
+            why = f"goes on with {there}, as {called(course)} left it, not with {here} {whose}"
         yield name, value, why
 
 
@@ -119,13 +125,21 @@ def _old(event: Event, name: str) -> Scalar | None:
     return found if isinstance(found, (int, float, str)) else None
 
 
-def _is_set(plan: Plan, name: str) -> bool:
-    """Tell whether ``--set`` gave the value."""
-    paths = [text.partition("=")[0].replace(" ", "").split(".") for text in plan.loaded.overrides]
-    return any(
-        path in (["parameters"], ["parameters", name], ["parameters", name, "value"])
-        for path in paths
-    )
+def _given(plan: Plan, name: str, course: Course) -> tuple[str, bool]:
+    """Return what gives the value besides the file, "" if nothing does, and whether that is new.
+
+    The command that is offered repeats what was set for the earlier run: that is no newer wish than
+    what was tuned in it.
+    """
+    giver, is_new = "", False
+    before = f"\n{course.run.texts.get('overrides', '')}\n"
+    for text in map(starred, plan.loaded.overrides):
+        is_of_environment = text.startswith(PREFIX)
+        key = name.lower() if is_of_environment else name
+        if path_of(text) in (["parameters"], ["parameters", key], ["parameters", key, "value"]):
+            giver = text.partition("=")[0] if is_of_environment else "--set"
+            is_new = f"\n{text}\n" not in before
+    return giver, is_new
 
 
 def _is_same(before: object, value: Scalar) -> bool:

@@ -37,6 +37,14 @@ def test_what_the_environment_sets_now_stands_before_the_command_too():
     )
 
 
+def test_as_it_was_is_also_without_what_the_environment_sets_only_now():
+    environment = ("PYMANIP_RUN_PARAMETERS__V=2", "PYMANIP_RUN_SESSION__FILE=other.h5")
+    wish = Wish("e.yaml", ("a.b=1",), environment=environment)
+    assert wish.command("--resume", overrides=["PYMANIP_RUN_SESSION__FILE=s.h5"]) == (
+        "env -u PYMANIP_RUN_PARAMETERS__V PYMANIP_RUN_SESSION__FILE=s.h5 pymanip-run e.yaml --resume"
+    )
+
+
 @pytest.mark.parametrize("value", ["sesame-open", "***"])
 def test_a_secret_is_not_part_of_the_command_and_said_below_it(value):
     wish = Wish(

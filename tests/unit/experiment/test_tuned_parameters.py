@@ -106,6 +106,27 @@ def test_set_takes_the_place_of_what_was_tuned(bench):
     assert text.endswith(" left it at 2.5 T")
 
 
+def test_what_was_set_for_the_earlier_run_already_is_no_newer_wish(bench):
+    """The command that is offered at its end repeats it."""
+    bench.run("parameters.field=2", tune='{"field": 2.5}')
+    bench.run("parameters.field=2", resume=0, tune='{"field": 3.5}')
+    bench.run("parameters.field=2", resume=1)
+    assert bench.values("field") == [2.5, 3.5, 3.5]
+    assert bench.told()[0].endswith(" left it, not with 2 T of --set, which that run had too")
+
+
+@pytest.mark.parametrize("is_repeated", [False, True])
+def test_the_environment_is_a_wish_like_set(bench, monkeypatch, is_repeated):
+    if is_repeated:
+        monkeypatch.setenv("PYMANIP_RUN_PARAMETERS__FIELD", "1.0")
+    bench.run(tune='{"field": 2.5}')
+    monkeypatch.setenv("PYMANIP_RUN_PARAMETERS__FIELD", "1.0")
+    bench.run(resume=0)
+    assert bench.values("field") == [2.5, 2.5 if is_repeated else 1.0]
+    said = "which that run had too" if is_repeated else "as PYMANIP_RUN_PARAMETERS__FIELD says"
+    assert said in bench.told()[0]
+
+
 def test_a_value_of_the_file_that_was_changed_and_accepted_takes_its_place_too(bench):
     bench.run(tune='{"field": 2.5}')
     bench.write("value: 1.0", "value: 3.0")
