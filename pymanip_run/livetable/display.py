@@ -119,7 +119,10 @@ class Display:
         self._feed = feed
         self._options = options
         self._prints = Prints()
-        self._subscription: Subscription | None = None
+        # Programs read JSON from the first event on; a person is told of the start in other ways.
+        self._subscription: Subscription | None = (
+            feed.subscribe(BACKLOG["json"]) if options.mode == "json" else None
+        )
         self._thread: threading.Thread | None = None
         self._wake_read = self._wake_write = -1
         #: Set in signal handlers too, which may interrupt each other: no lock, thus no `Event`.
@@ -161,7 +164,8 @@ class Display:
         """Begin to display. Returns at once."""
         if self._face is None or self._thread is not None:
             return
-        self._subscription = self._feed.subscribe(BACKLOG[self._options.mode])
+        if self._subscription is None:
+            self._subscription = self._feed.subscribe(BACKLOG[self._options.mode])
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_write, False)
         self._prints.install()

@@ -213,6 +213,7 @@ def pipe_display(session, mode, monkeypatch, run=None, **options):
 
 def test_json_brings_every_entry_every_event_and_a_summary(session, monkeypatch):
     reader, stream, display = pipe_display(session, "json", monkeypatch)
+    session.recorder.note("before the tasks")
     display.start()
     lines = []
     consumer = threading.Thread(target=lambda: lines.extend(all_of(reader)))
@@ -225,7 +226,7 @@ def test_json_brings_every_entry_every_event_and_a_summary(session, monkeypatch)
     consumer.join()
     items = [json.loads(line) for line in lines]
     assert [i["values"]["T"] for i in items if i["type"] == "entry"] == list(range(5000))
-    assert [i["text"] for i in items if i["type"] == "event"] == ["done"]
+    assert [i["text"] for i in items if i["type"] == "event"] == ["before the tasks", "done"]
     assert items[-1] == {"type": "summary", "exit_code": 0}
 
 
