@@ -178,8 +178,15 @@ class SessionView(Conversions):
         """Return the names of the datasets."""
         return set(self.datasets_info())
 
-    def datasets(self, name: str) -> Iterator[tuple[float, Any]]:
+    def datasets(
+        self, name: str, since: float = -math.inf, until: float = math.inf
+    ) -> Iterator[tuple[float, Any]]:
         """Return an iterator over the (timestamp, data) of a dataset, one record in memory at a time.
+
+        Parameters
+        ----------
+        since, until
+            Only records with ``since <= timestamp < until``, in Unix seconds; the others are not read.
 
         Raises
         ------
@@ -187,9 +194,11 @@ class SessionView(Conversions):
             If there is no such dataset.
         """
         times, indices = self._records(name)
+        # Sessions of pymanip may have records without a time.
+        chosen = ~((times < since) | ((times >= until) & (until < math.inf)))
         return (
             (float(t), self._session.store.dataset_record(name, int(i)))
-            for t, i in zip(times, indices, strict=True)
+            for t, i in zip(times[chosen], indices[chosen], strict=True)
         )
 
     def dataset_times(self, name: str) -> FloatArray:

@@ -20,6 +20,8 @@ __all__ = ["is_of_session"]
 #: Bytes at both ends of a file in which formats have what they tell about the whole.
 ENDS = 4 << 20
 LONGEST_LINE = 1 << 20
+#: Seconds that the beginning of a stretch may be off.
+ROUNDING = 1e-6
 
 
 def is_of_session(target: Path, view: SessionView, step: float | None = None) -> bool:
@@ -64,7 +66,7 @@ def _begins_within(path: Path, view: SessionView, step: float | None) -> bool:
     if not first or not times:  # nothing can be lost
         return not first
     low = min(s.first_time for s in times)
-    low = low if step is None else math.floor(low / step) * step
+    low = low if step is None else math.floor(low / step) * step - ROUNDING
     time = _as_seconds(first[0][0])
     return time is not None and low <= time <= max(s.last_time for s in times)
 

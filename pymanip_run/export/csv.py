@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from pymanip_run.export.names import distinct
 from pymanip_run.export.numbers import as_text
 from pymanip_run.export.stamps import as_bytes
 
@@ -41,7 +42,7 @@ def write(table: Table, file: BinaryIO, job: Job) -> int:
 def _header(table: Table) -> bytes:
     line = io.StringIO()
     names = [f"{f.name} [{f.unit}]" if f.unit else f.name for f in table.fields]
-    csv.writer(line, lineterminator="\n").writerow(["time", *names])
+    csv.writer(line, lineterminator="\n").writerow(["time", *distinct(names, ["time"])])
     return line.getvalue().encode()
 
 

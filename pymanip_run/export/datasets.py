@@ -102,12 +102,11 @@ def _save(job: Job, part: Path, to: str, chosen: Mapping[str, list[int]]) -> Ite
         index = csv.writer(file, lineterminator="\n")
         index.writerow(HEAD)
         for (name, numbers), stem in zip(chosen.items(), stems, strict=True):
-            times = job.view.dataset_times(name)
+            # Of a run that goes on there may be more meanwhile.
+            found = zip(numbers, job.view.datasets(name, job.since, job.until), strict=False)
             unit = infos[name].unit if name in infos else None
             with _saving(part, stem, to) as save:
-                for number in numbers:
-                    time = float(times[number])
-                    value = job.view.dataset(name, n=number)
+                for number, (time, value) in found:
                     saved = save(number, time, value)
                     index.writerow([name, number, *_dates(time, job), *_row(value, saved, unit)])
                     yield saved

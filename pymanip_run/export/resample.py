@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from pymanip_run.records import FloatArray
 
 __all__ = ["resampled"]
+
+#: Unix seconds up to which all microseconds are exact in float64.
+EXACT = 9e9
 
 
 class _Sums(NamedTuple):
@@ -73,11 +77,31 @@ def resampled(blocks: Iterator[Block], variables: int, step: float) -> Iterator[
 def _binned(block: Block, step: float) -> _Bins:
     with np.errstate(over="ignore"):
         places = np.floor(block.times / step)
+    width = _microseconds(step)
+    if width is not None:  # 0.3 / 0.1 is 2.9999999999999996
+        near = np.abs(block.times) < EXACT
+        places[near] = np.rint(block.times[near] * 1e6) // width
     all_near(block.times, np.isfinite(places), f"so many stretches of {step:g} s cannot be counted")
     numbers, inverse = np.unique(places, return_inverse=True)
     return _Bins(
         numbers, [_summed(column, inverse.ravel(), len(numbers)) for column in block.columns]
     )
+
+
+def _microseconds(step: float) -> int | None:
+    """Return a step in whole microseconds, as stamps are; None where it is none of them."""
+    width = round(step * 1e6) if step < EXACT else 0
+    return width if width and math.isclose(step * 1e6, width, rel_tol=1e-12) else None
+
+
+def _beginnings(numbers: FloatArray, step: float) -> FloatArray:
+    """Return the times at which stretches begin, in Unix seconds, shape (n,)."""
+    begins = numbers * step
+    width = _microseconds(step)
+    if width is not None:
+        near = np.abs(begins) < EXACT
+        begins[near] = numbers[near] * width / 1e6
+    return begins
 
 
 def _summed(column: Column, inverse: NDArray[np.intp], size: int) -> _Sums:
@@ -122,4 +146,4 @@ def _block(bins: _Bins, step: float, done: float) -> Block:
             columns.append(Column(one.total[rows] / counts, kept))
         columns += [Column(one.least[rows], kept), Column(one.most[rows], kept)]
         columns.append(Column(one.number, None))
-    return Block(bins.numbers * step, columns, done)
+    return Block(_beginnings(bins.numbers, step), columns, done)

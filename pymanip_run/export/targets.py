@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from pymanip_run.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 __all__ = ["appearing_file", "appearing_folder", "appearing_path"]
+
+#: What is named there belongs to the system, ``/dev/stdout`` too where that is a file; but for memory.
+SYSTEM, MEMORY = ("/dev/", "/proc/"), "/dev/shm/"  # noqa: S108 - only looked at
 
 
 @contextmanager
 def appearing_file(target: Path) -> Iterator[BinaryIO]:
     """Open a file for writing; it replaces `target` when the context ends without an error."""
-    if target.exists() and not target.is_file():  # /dev/stdout, a pipe: renaming would replace it
+    if _is_stream(target):
         with target.open("wb") as file:
             yield file
         return
@@ -29,7 +33,15 @@ def appearing_file(target: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def appearing_path(target: Path) -> Iterator[Path]:
-    """Give the path of a file to be written, which then replaces `target`."""
+    """Give the path of a file to be written, which then replaces `target`, or goes into a pipe or device."""
+    if _is_stream(target):
+        with tempfile.TemporaryDirectory(prefix="pymanip-export-") as folder:
+            part = Path(folder, "export")
+            yield part
+            with part.open("rb") as file, target.open("wb") as stream:
+                shutil.copyfileobj(file, stream)
+        return
+    target = target.resolve()  # a symbolic link stays one
     part = _part(target)
     try:
         yield part
@@ -56,6 +68,7 @@ def appearing_folder(target: Path, *, replaces: str | None = None) -> Iterator[P
     UsageError
         If there is such a folder.
     """
+    target = target.resolve()
     old = target.is_dir() and any(target.iterdir())
     if old and not (replaces and (target / replaces).is_file()):
         raise UsageError(f"the folder {target} is not empty; choose another, or remove it first")
@@ -74,6 +87,14 @@ def appearing_folder(target: Path, *, replaces: str | None = None) -> Iterator[P
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
+
+
+def _is_stream(target: Path) -> bool:
+    """Tell whether a name is that of a pipe or a device, which a renamed file would replace for all programs."""
+    whole = str(target.absolute())
+    if whole.startswith(SYSTEM) and not whole.startswith(MEMORY):
+        return True
+    return target.exists() and not target.is_file()
 
 
 def _part(target: Path) -> Path:

@@ -175,7 +175,9 @@ def _remarks(
     remarks = []
     if any(curve.is_envelope for curve in curves.values()):
         widths = [
-            c.times[1] - c.times[0] for c in curves.values() if c.is_envelope and len(c.times) > 1
+            float(np.diff(c.times).min())
+            for c in curves.values()
+            if c.is_envelope and len(c.times) > 1
         ]
         about = f" of about {format_duration(min(widths))}" if widths else ""
         remarks.append(f"lines are means, areas minimum to maximum, of stretches{about}")

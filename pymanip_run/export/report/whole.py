@@ -77,8 +77,9 @@ def _recorded(report: Report) -> str:
     count = len(view.logged_variables())
     parts = [f"{grouped(values)} values of {count} variable{'s' * (count != 1)}"]
     frames = sum(info.n for info in view.datasets_info().values())
-    parts += [f"{grouped(frames)} records of datasets"] if frames else []
-    return ", ".join([*parts, f"{grouped(len(view.events()))} events"])
+    parts += [f"{grouped(frames)} record{'s' * (frames != 1)} of datasets"] if frames else []
+    events = len(view.events())
+    return ", ".join([*parts, f"{grouped(events)} event{'s' * (events != 1)}"])
 
 
 def runs_table(runs: Sequence[Run], state: str | None) -> str:

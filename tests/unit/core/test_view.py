@@ -442,3 +442,10 @@ def test_a_notebook_shows_the_last_of_very_many_events():
     assert "event 1000." in html
     assert "event 801." in html
     assert "event 800." not in html
+
+
+def test_records_of_a_part_are_those_from_its_beginning_to_before_its_end(view):
+    times = view.dataset_times("frame")
+    part = list(view.datasets("frame", since=times[1], until=times[3]))
+    assert [time for time, _ in part] == times[1:3].tolist()
+    assert all(np.array_equal(a, b) for (_, a), b in zip(part, FRAMES[1:3], strict=True))

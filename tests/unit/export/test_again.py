@@ -41,6 +41,16 @@ def test_a_table_of_something_else_is_none(tmp_path, text):
     assert is_of_session(path, session()) == (text == "time\n")
 
 
+def test_a_table_of_stretches_is_known_whatever_was_rounded(tmp_path):
+    path = tmp_path / "cell.csv"
+    for i in range(50):
+        one = MemoryStore()
+        one.append_row(1_763_800_000_000_000_000 + i * 10**8, ("T",), (1.0,))
+        view = SessionView(one, "cell")
+        export_to(Job(view, step=0.1), "csv", path)
+        assert is_of_session(path, view, 0.1), i
+
+
 def test_a_table_of_stretches_begins_before_the_session(tmp_path):
     view = elsewhere(1_700_000_123)
     path = tmp_path / "cell.csv"

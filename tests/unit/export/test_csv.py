@@ -130,6 +130,10 @@ def test_a_session_without_variables_gives_a_header():
     assert exported(view({})) == [["time"]]
 
 
+def test_a_variable_called_time_does_not_hide_the_times():
+    assert exported(view({"time": ([1], [7]), "T": ([1], [8])}))[0] == ["time", "time_2", "T"]
+
+
 def test_names_that_csv_must_quote_come_back():
     names = ["with,comma", 'with"quote', "[unit]"]
     assert exported(view({n: ([1], [1]) for n in names}))[0] == ["time", *names]

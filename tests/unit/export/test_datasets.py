@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from helpers_export import START, add_record, session
 
+from pymanip_run.core.view import SessionView
 from pymanip_run.errors import NotFoundError, UsageError
 from pymanip_run.export import png
 from pymanip_run.export.datasets import export_datasets
 from pymanip_run.export.job import Job
+from pymanip_run.storage.memory import MemoryStore
 
 RANDOM = np.random.default_rng(0)
 IMAGES = {
@@ -55,6 +57,24 @@ def test_npy_has_a_file_for_each_record_and_json_for_plain_values(view, tmp_path
     for row in rows[2:]:
         assert np.load(tmp_path / "out" / row["file"]).tolist() == [[int(row["number"])] * 3] * 2
     assert json.loads((tmp_path / "out" / "a_b" / "000001.json").read_text("utf-8")) == {"gain": 2, "who": "Ada é"}  # fmt: skip
+
+
+class Counting(MemoryStore):
+    """Counts how often all times of a dataset are read."""
+
+    looks = 0
+
+    def dataset_times(self, name):
+        self.looks += 1
+        return super().dataset_times(name)
+
+
+def test_many_records_are_not_looked_for_again_for_each(tmp_path):
+    store = Counting()
+    for i in range(50):
+        store.append_array(START + i, "tiny", np.arange(3), None)
+    assert export_datasets(Job(SessionView(store, "s")), tmp_path / "out", "npz").records == 50
+    assert store.looks <= 3
 
 
 def test_npz_has_a_file_for_each_dataset(view, tmp_path):

@@ -314,8 +314,7 @@ def test_pandas_reads_the_csv_as_it_was(view, written):
     for name, column in columns.items():
         unit = UNITS.get(name)
         heading = f"{name} [{unit}]" if unit else name
-        # Of two columns of one name, pandas numbers the second.
-        heading = "time.1" if heading == "time" else heading
+        heading = "time_2" if heading == "time" else heading
         assert same(frame[heading], dense(times, column)), name
 
 

@@ -79,6 +79,19 @@ def test_a_stretch_has_mean_minimum_maximum_and_count():
     assert rows(session, names=["T"], step=10.0, how="ffill")[1][2] == (20.0, 7.0, 7.0, 7.0, 0.0)
 
 
+@pytest.mark.parametrize("step", [0.1, 0.2, 0.3, 1.0, 3e-6])
+def test_a_value_at_the_beginning_of_a_stretch_is_in_it(step):
+    width = round(step * 1e6)
+    numbers = 1_763_800_000_000_000 // width + np.arange(2000)
+    begins = numbers * width
+    both = np.sort(np.r_[begins, begins + width - 1])
+    found = rows(
+        view({"T": list(zip((both * 1000 / 1e9).tolist(), both.tolist(), strict=True))}), step=step
+    )[1]
+    assert [row[0] for row in found] == (begins / 1e6).tolist()
+    assert [row[2:] for row in found] == [(b, b + width - 1, 2.0) for b in begins.tolist()]
+
+
 @given(
     pairs=st.lists(
         st.tuples(st.sampled_from("ab"), st.integers(0, 40), st.floats(-1e6, 1e6) | st.just(math.nan)), max_size=30
@@ -96,7 +109,7 @@ def test_any_stretch_is_that_of_its_values_whatever_the_blocks(pairs, step, size
         patch.setattr(table, "BLOCK_ROWS", 1)
         names, found = rows(session, step=step)
     bins = sorted({math.floor(t / step) for one in data.values() for t in one})
-    assert [row[0] for row in found] == [b * step for b in bins]
+    assert [row[0] for row in found] == [round(b * step, 6) for b in bins]
     for at, name in enumerate(n.removesuffix("_mean") for n in names[::4]):
         for b, row in zip(bins, found, strict=True):
             inside = [v for t, v in data[name].items() if math.floor(t / step) == b and v == v]  # noqa: PLR0124

@@ -306,3 +306,17 @@ def test_another_session_is_compared(page):
         assert words in compared, compared
     empty = page_of(full(), difference=differences(*[SessionView(MemoryStore(), "e")] * 2, ("a", "b")))  # fmt: skip
     assert "a: no run" in Parsed(empty).text
+
+
+def test_stretches_are_as_long_as_most_of_them_not_as_a_pause_at_the_beginning():
+    store = MemoryStore()
+    store.append_row(START, ("T",), (1.0,))
+    for i in range(20_000):
+        store.append_row(START + 1000 * SECOND + i * SECOND // 10, ("T",), (float(i % 7),))
+    store.append_event(Event(START, "note", "me", "cold"))
+    file = io.BytesIO()
+    write_report(Report(SessionView(store, "paused")), file)
+    page = Parsed(file.getvalue().decode())
+    assert "of stretches of about 3.33 s" in page.text
+    assert "20 001 values of 1 variable, 1 event" in page.text
+    assert "1 events" not in page.text
