@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pymanip_run.clock import SYSTEM
+from pymanip_run.session.collection.card import are_facts
 from pymanip_run.storage.files import SYSTEM_FILES
 
 if TYPE_CHECKING:
@@ -111,8 +112,8 @@ class Cache:
 
 
 def _is_whole(one: Any) -> bool:
-    """Tell whether this is a key with facts: who sends a folder may have made its cache, too."""
-    return isinstance(one, list) and len(one) == 2 and isinstance(one[1], dict)
+    """Tell whether this is a key with facts."""
+    return isinstance(one, list) and len(one) == 2 and are_facts(one[1])
 
 
 def _checksum(body: bytes) -> bytes:

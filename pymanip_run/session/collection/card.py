@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pymanip_run.errors import DamagedFileError, PymanipError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from pymanip_run.records import Statistics, VariableInfo
     from pymanip_run.storage.contract import ReadableStore
 
-__all__ = ["FACTS", "Result", "SessionCard", "read_facts"]
+__all__ = ["FACTS", "Result", "SessionCard", "are_facts", "read_facts"]
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +31,16 @@ MOST_CHARACTERS = 1000
 FACTS = (
     "name", "title", "created", "start", "stop", "duration", "runs", "exit_code", "exit_reason", "host", "user",
 )  # fmt: skip
+
+_NUMBERS, _TEXTS = {int, float, bool, NoneType}, {str, NoneType}
+#: What `read_facts` returns.
+KINDS: dict[str, Any] = {
+    **dict.fromkeys(("uuid", "title"), str),
+    **dict.fromkeys(("parameters", "metadata", "results", "datasets"), dict),
+    **dict.fromkeys(("created", "runs"), (int, float)),
+    **dict.fromkeys(("start", "stop", "exit_code"), (int, float, NoneType)),
+    **dict.fromkeys(("exit_reason", "host", "user"), (str, NoneType)),
+}
 
 
 class Result(NamedTuple):
@@ -151,6 +162,32 @@ def read_facts(path: Path, files: Files = SYSTEM_FILES) -> tuple[dict[str, Any],
     except Exception as error:
         logger.debug("%s cannot be read", path, exc_info=True)
         return {"problem": f"it cannot be read: {type(error).__name__}: {error}"}, False
+
+
+def are_facts(found: Any) -> bool:
+    """Tell whether this is what `read_facts` returns: who sends a folder may have made its cache, too."""
+    if not isinstance(found, dict):
+        return False
+    if found.keys() == {"problem"}:
+        return isinstance(found["problem"], str)
+    if found.keys() != KINDS.keys():
+        return False
+    parameters, results = found["parameters"], found["results"]
+    return (
+        all(isinstance(found[key], kinds) for key, kinds in KINDS.items())
+        and all(
+            isinstance(one, list) and len(one) == len(Parameter._fields)
+            for one in parameters.values()
+        )
+        and all(
+            isinstance(one, list) and len(one) == len(Result._fields) for one in results.values()
+        )
+        and {type(number) for one in results.values() for number in one[1:]} <= _NUMBERS
+        and {type(one[0]) for one in parameters.values()} <= _NUMBERS | _TEXTS
+        and {type(one[1]) for one in parameters.values()} <= _NUMBERS
+        and {type(one[0]) for one in results.values()} <= _TEXTS
+        and {type(one[2]) for one in parameters.values()} <= _TEXTS
+    )
 
 
 def _facts(view: SessionView, store: ReadableStore) -> dict[str, Any]:

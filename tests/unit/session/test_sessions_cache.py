@@ -158,6 +158,10 @@ def write(folder, body, checksum=None):
             content(f).partition(b'"sessions":')[0]
             + b'"sessions":{"run_0.h5":5,"run_1.h5":[],"run_2.h5":[[],3],"run_3.h5":"ab"}}',
         ),
+        lambda f: write(f, content(f).replace(b'"parameters":', b'"parameter":')),
+        lambda f: write(f, content(f).replace(b'"number":[0', b'"number":[[]')),
+        lambda f: write(f, content(f).replace(b'"results":{', b'"results":{"x":[1],')),
+        lambda f: write(f, content(f).replace(b'"runs":', b'"runs":"x","run":')),
         lambda f: write(f, b"[" * 100_000),
         lambda f: write(f, b"\xff"),
         lambda f: ((f / CACHE_NAME).unlink(), (f / CACHE_NAME).mkdir()),
