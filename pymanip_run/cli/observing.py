@@ -19,7 +19,7 @@ from pymanip_run.records import Entry, Event
 from pymanip_run.units import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pymanip_run.observe import RemoteEntry, RemoteObserver
 
@@ -97,7 +97,11 @@ class Following:
             if event.ns > self._event_ns:
                 self._event_ns = event.ns
                 yield event
-        entries, self._cursor, more = list(entries_of(how)), how["next"], how["more"]
+        entries = list(entries_of(how))
+        if self.over is None and any(one.values.keys() - self.shown["values"] for one in entries):
+            self.observer.variables()  # lets the server read them anew: then it has units of what is new
+            self.shown = self.observer.snapshot()
+        self._cursor, more = how["next"], how["more"]
         while entries:
             yield from map(as_entry, entries)
             entries = []
@@ -235,18 +239,19 @@ def _into_session(following: Following, path: Path) -> int:
         store.put_metadata(
             ns, "observed", {"url": following.observer.url, "session": shown["session"]}
         )
-        for name, one in shown["parameters"].items():
-            store.put_parameter(ns, name, one["value"], one["unit"])
-        described: set[str] = set()
+        for name, one in following.observer.parameter_table().items():
+            store.put_parameter(ns, name, one.value, one.unit)
+        described: dict[str, dict[str, Any]] = {}
 
         def take(item: Entry | Event) -> None:
             if isinstance(item, Event):
                 store.append_event(item)
                 return
             for name in item.names:
-                if name not in described and name in following.shown["values"]:
-                    described.add(name)
-                    _describe(store, item.ns, name, following.shown["values"][name])
+                known = _description(following.shown["values"].get(name, {}))
+                if known and known != described.get(name):
+                    described[name] = known
+                    store.put_attributes(item.ns, name, known)
             with store.lock:
                 store.append_row(item.ns, item.names, item.values)
 
@@ -255,24 +260,31 @@ def _into_session(following: Following, path: Path) -> int:
         store.close()
 
 
-def _describe(store: Any, ns: int, name: str, shown: dict[str, Any]) -> None:
-    known = {key: shown[key] for key in ("unit", "label", "format") if shown[key]}
-    if known:
-        store.put_attributes(ns, name, known)
+def _description(shown: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: shown[key] for key in ("unit", "label", "format") if shown.get(key)}
 
 
 def _into_csv(following: Following, path: Path) -> int:
-    columns = sorted(following.shown["values"])
-    units = {name: following.shown["values"][name]["unit"] for name in columns}
+    columns: list[str] = []
     late: set[str] = set()
     with path.open("x", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["time", *(f"{n} [{units[n]}]" if units[n] else n for n in columns)])
+
+        def begin(names: Iterable[str]) -> None:
+            known = following.shown["values"]
+            columns.extend(sorted(names))
+            units = {name: known[name]["unit"] if name in known else None for name in columns}
+            writer.writerow(["time", *(f"{n} [{units[n]}]" if units[n] else n for n in columns)])
+
+        if following.shown["values"]:
+            begin(following.shown["values"])
 
         def take(item: Entry | Event) -> None:
             if isinstance(item, Event):
                 return
             values = dict(zip(item.names, item.values, strict=True))
+            if not columns:  # the recording was sooner than the first entry
+                begin(values.keys() | following.shown["values"].keys())
             new = values.keys() - set(columns) - late
             if new:
                 late.update(new)

@@ -52,8 +52,9 @@ def _verdict(observer: RemoteObserver, max_age: float, wait: float) -> tuple[int
         return ALARM, "; ".join(f"alarm {one['name']}: {one['text']}" for one in alarms)
     last = max((one["t"] for one in shown["values"].values()), default=shown["started"])
     age = shown["now"] - max(last or 0.0, shown["started"] or 0.0)
-    if shown["state"] == "running" and age > max_age:
-        return SILENT, f"no new data for {format_duration(age)}"
+    if shown["state"] in ("running", "stopping") and age > max_age:
+        asked = "; it was asked to stop, and has not" if shown["state"] == "stopping" else ""
+        return SILENT, f"no new data for {format_duration(age)}{asked}"
     how = observer.state(wait)
     return _ended(how) if how["state"] == "finished" else None
 

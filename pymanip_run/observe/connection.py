@@ -160,13 +160,15 @@ class Connection:
 
     def _answer(self, method: str, path: str, body: bytes | None) -> bytes:
         deadline = SYSTEM.monotonic() + self._timeout
+        if method != "GET":
+            self.close()  # a post is never sent twice: not over what the server may have closed meanwhile
         is_kept = self._http is not None
         try:
             try:
                 status, answer = self._exchange(method, path, body, deadline)
             except (http.client.RemoteDisconnected, ConnectionError, BrokenPipeError):
-                # A kept connection may have been closed meanwhile; a post is never sent twice.
-                if not is_kept or method != "GET":
+                # A kept connection may have been closed meanwhile.
+                if not is_kept:
                     raise
                 self.close()
                 status, answer = self._exchange(method, path, body, deadline)

@@ -164,7 +164,7 @@ class Api:
         if after is not None:
             await self.known()
             read_cursor(after, self.uuid)
-        wait = min(MAX_WAIT, max(0.0, one_float(request, "wait", 0.0)))
+        wait = min(MAX_WAIT, max(0.0, one_float(request, "wait", 0.0, "10")))
         if wait and self.ended is None:
             self._waiting += 1
             try:
@@ -245,7 +245,7 @@ class Api:
             async with self.turns.turn():
                 return await self.writing.made(request, await self._series(wanted, after))
 
-        question = (request.query_string, takes_gzip(request))
+        question = ("data", request.query_string, takes_gzip(request))
         return (await self.shared(question, make)).answer()
 
     async def shared(self, question: Hashable, make: Callable[[], Awaitable[Made]]) -> Made:

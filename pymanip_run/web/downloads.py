@@ -11,7 +11,7 @@ import math
 import tempfile
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 from aiohttp import web
@@ -37,6 +37,8 @@ DOWNLOADS = 2
 #: Seconds in which a client takes nothing.
 STUCK_SECONDS = 30.0
 BLOCK = 1 << 18
+#: Longer records are sent block by block.
+LONG = 1 << 20
 #: Values of a record as JSON.
 MAX_JSON = 1_000_000
 MAX_SIZE = 4096
@@ -99,14 +101,23 @@ class Downloads:
             raise Refusal(404, "no_such_dataset", str(error), "GET /api/v1/datasets") from error
         return found
 
-    async def record(self, request: web.Request) -> web.Response:
+    async def record(self, request: web.Request) -> web.StreamResponse:
         """Answer with a record of a dataset."""
         name, index = request.match_info["name"], int(request.match_info["index"])
         async with self._api.turns.turn():
             answer: web.Response = await self._api.in_thread(
                 self._encoded, name, index, _wanted(request)
             )
-        return answer
+        body = answer.body
+        if not isinstance(body, bytes) or len(body) <= LONG or request.method == "HEAD":
+            return answer
+        response = web.StreamResponse(headers=answer.headers)
+        response.content_length = len(body)
+        with self._slot():
+            await response.prepare(request)
+            await _sent(response, io.BytesIO(body))
+            await response.write_eof()
+        return response
 
     def _encoded(self, name: str, index: int, shown: _Shown) -> web.Response:
         view = self._api.watched.histories
@@ -143,6 +154,8 @@ class Downloads:
         names = known_names(request.query.getall("name", []), set(view.logged_last_values()))
         since, until = one_float(request, "since", -math.inf), one_float(request, "until", math.inf)
         response = self._attachment("csv", "text/csv; charset=utf-8")
+        if request.method == "HEAD":
+            return response
         write = watched.write_csv
         with self._slot():
             await response.prepare(request)
@@ -159,6 +172,8 @@ class Downloads:
                 404, "no_file", "this session is in memory, there is no file", "/api/v1/export.csv"
             )
         response = self._attachment("h5", "application/x-hdf5")
+        if request.method == "HEAD":
+            return response
         with self._slot(), tempfile.TemporaryDirectory(prefix="pymanip-run-") as folder:
             path = Path(folder) / "session.h5"
             try:
@@ -167,7 +182,8 @@ class Downloads:
                 raise Refusal(503, "no_copy", f"no copy could be made: {error}", "") from error
             response.content_length = path.stat().st_size
             await response.prepare(request)
-            await _sent(response, path)
+            with path.open("rb") as file:
+                await _sent(response, file)
             await response.write_eof()
         return response
 
@@ -249,14 +265,13 @@ def _written(pipe: _Pipe, write: Any) -> None:
         raise _stuck() from None
 
 
-async def _sent(response: web.StreamResponse, path: Path) -> None:
-    with path.open("rb") as file:
-        while block := await asyncio.to_thread(file.read, BLOCK):
-            try:
-                async with asyncio.timeout(STUCK_SECONDS):
-                    await response.write(block)
-            except TimeoutError:
-                raise _stuck() from None
+async def _sent(response: web.StreamResponse, file: BinaryIO) -> None:
+    while block := await asyncio.to_thread(file.read, BLOCK):
+        try:
+            async with asyncio.timeout(STUCK_SECONDS):
+                await response.write(block)
+        except TimeoutError:
+            raise _stuck() from None
 
 
 def _stuck() -> ConnectionResetError:
@@ -273,13 +288,13 @@ async def _in_own_thread(function: Any) -> None:
 
 def _wanted(request: web.Request) -> _Shown:
     kind = request.match_info["kind"]
-    size = one_float(request, "size", MAX_SIZE if kind == "png" else 0.0)
+    size = one_float(request, "size", MAX_SIZE if kind == "png" else 0.0, "800")
     if not 0 <= size <= MAX_SIZE:
         raise Refusal(400, "bad_value", f"size must be 1 to {MAX_SIZE}", "size=800")
     part = request.query.get("part", "thinned")
     if part not in PARTS:
         raise Refusal(400, "bad_value", f"part must be one of {', '.join(PARTS)}", "part=minmax")
-    limits = [one_float(request, key, math.inf) for key in ("min", "max")]
+    limits = [one_float(request, key, math.inf, "0.5") for key in ("min", "max")]
     low, high = (value if math.isfinite(value) else None for value in limits)
     return _Shown(kind, int(size), part, low, high)
 

@@ -120,7 +120,7 @@ class Guard:
             check_origin(request)
         if role is None and self.tokens.is_open:
             role = "read"
-        if role is None and not is_public(request.path):
+        if role is None and not is_public(request):
             raise Refusal(
                 401, "no_token", "a token is needed",
                 "open the link that the run printed, or `pymanip-run open`; programs send "
@@ -135,15 +135,20 @@ class Guard:
         header = request.headers.get("Authorization")
         if header is None:
             return None
+        changes = self.tokens.changes  # read first: tokens are adopted in another thread meanwhile
         known = self._good_bearers.get(header)
-        if known is not None and known[0] == self.tokens.changes:
+        if known is not None and known[0] == changes:
             return known[1]
         scheme, _, token = header.partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
+        if scheme.lower() != "bearer" or not token.strip() or self._is_needless(token):
             return None
         role = self.check_token(token, client_of(request))
-        self._good_bearers = {header: (self.tokens.changes, role)}
+        self._good_bearers = {header: (changes, role)}
         return role
+
+    def _is_needless(self, token: str) -> bool:
+        """Tell whether a token is none of ours where none is needed: programs send what they have."""
+        return self.tokens.is_open and self.tokens.role_of(token) is None
 
     def check_token(self, token: str, client: str) -> Role:
         """Return what a token is good for.
@@ -188,6 +193,8 @@ class Guard:
         Refusal
             If it is wrong.
         """
+        if self._is_needless(token):
+            return web.json_response({"role": "read"})
         role = self.check_token(token, client_of(request))
         response = web.json_response({"role": role})
         response.set_cookie(
@@ -266,9 +273,11 @@ def _foreign() -> Refusal:
     )  # fmt: skip
 
 
-def is_public(path: str) -> bool:
-    """Tell whether a path holds no data."""
-    return path in PUBLIC or path.startswith(("/static/", "/plot/"))
+def is_public(request: web.Request) -> bool:
+    """Tell whether a path holds no data; what the user has mounted below such a one may hold some."""
+    if request.match_info.route in request.app[CUSTOM]:
+        return False
+    return request.path in PUBLIC or request.path.startswith(("/static/", "/plot/"))
 
 
 def harden(request: web.BaseRequest, response: web.StreamResponse) -> None:

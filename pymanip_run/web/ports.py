@@ -36,6 +36,8 @@ class Listening:
     shared: bool
     #: Whether it is not the port that was asked for.
     moved: bool = False
+    #: The one address that was asked for, by number or name; None: this computer alone, or all.
+    at: str | None = None
 
     def close(self) -> None:
         """Close them."""
@@ -60,9 +62,10 @@ def listen(host: str = "127.0.0.1", port: int | None = None) -> Listening:
     """
     addresses = _addresses(host)
     shared = host not in LOOPBACK
+    at = None if host in (*LOOPBACK, *EVERYWHERE) else host
     if port is not None:
         sockets = _open(addresses, port)
-        return Listening(sockets, sockets[0].getsockname()[1], shared)
+        return Listening(sockets, sockets[0].getsockname()[1], shared, at=at)
     for candidate in range(DEFAULT_PORT, DEFAULT_PORT + TRIED):
         try:
             sockets = _open(addresses, candidate)
@@ -73,7 +76,7 @@ def listen(host: str = "127.0.0.1", port: int | None = None) -> Listening:
             ):
                 raise
             continue
-        return Listening(sockets, candidate, shared, moved=candidate != DEFAULT_PORT)
+        return Listening(sockets, candidate, shared, candidate != DEFAULT_PORT, at)
     raise PortTakenError(
         f"none of the ports {DEFAULT_PORT} to {DEFAULT_PORT + TRIED - 1} is free; choose another one"
     )

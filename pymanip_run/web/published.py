@@ -81,7 +81,7 @@ class Published:
         if name not in view:
             return json_answer(b"[]")
         since = math.nextafter(float(last), math.inf)
-        made = await self._api.shared((name, since), lambda: self._made(name, since))
+        made = await self._api.shared(("pairs", name, since), lambda: self._made(name, since))
         if made.end is None:
             return json_answer(b"[" + made.body + b"]")
         response = web.StreamResponse(headers={"Content-Type": "application/json"})

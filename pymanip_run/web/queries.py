@@ -115,8 +115,10 @@ def is_number(value: object) -> TypeGuard[float]:
     return True
 
 
-def one_float(request: web.Request, key: str, default: float) -> float:
-    """Return a number of the query, finite or not.
+def one_float(
+    request: web.Request, key: str, default: float, example: str = "1795359617.5"
+) -> float:
+    """Return a number of the query, finite or not; an example of one is told with a refusal.
 
     Raises
     ------
@@ -131,9 +133,7 @@ def one_float(request: web.Request, key: str, default: float) -> float:
     except ValueError:
         value = math.nan
     if math.isnan(value):
-        raise Refusal(
-            400, "bad_value", f"{key} must be Unix seconds", f"for example {key}=1795359617.5"
-        )
+        raise Refusal(400, "bad_value", f"{key} must be a number", f"for example {key}={example}")
     return value
 
 

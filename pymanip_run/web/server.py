@@ -87,7 +87,8 @@ class Server:
     @property
     def url(self) -> str:
         """The address of the page: as this computer reaches it, or others where it is shared."""
-        host = socket.gethostname() if self._listening.shared else "localhost"
+        listening = self._listening
+        host = listening.at or (socket.gethostname() if listening.shared else "localhost")
         return access.Address(host, self.port, tls=self._policy.tls is not None).url
 
     @property
@@ -132,7 +133,9 @@ class Server:
             self._listening.close()
 
     async def _serve(self) -> None:
-        guard = Guard(self.tokens, self.port, self._policy.allowed_hosts)
+        guard = Guard(
+            self.tokens, self.port, [*self._policy.allowed_hosts, self._listening.at or ""]
+        )
         gate: Gate | None = None
         site = Site(
             self._watched, guard, lambda transport: gate.served(transport) if gate else None

@@ -61,17 +61,18 @@ class Tokens:
         """Take the user's token, or one for this run where it cannot be kept."""
         try:
             token = access.user_token(control=role == "control")
+        except UsageError as error:  # before the others: it is a RuntimeError, too
+            token = access.new_token()
+            logger.warning("%s\nmeanwhile one for this run: %s", error, token)
+            if role == "read":
+                self.shown = token
+            self._from_files[role] = ""  # until one was made
         except (OSError, RuntimeError) as error:
             token = access.new_token()
             folder = "your configuration folder"
             logger.warning(
                 "no token can be kept in %s (%s); one for this run: %s", folder, error, token
             )
-            if role == "read":
-                self.shown = token
-        except UsageError as error:
-            token = access.new_token()
-            logger.warning("%s\nmeanwhile one for this run: %s", error, token)
             if role == "read":
                 self.shown = token
         else:
@@ -96,6 +97,8 @@ class Tokens:
             if token is not None and access.normalised(token) != self._tokens[role]:
                 self._from_files[role] = token
                 self._tokens[role] = access.normalised(token)
+                if role == "read":
+                    self.shown = None
                 self.changes += 1
                 changed = True
         return changed

@@ -235,6 +235,54 @@ def test_a_lost_connection_is_said_and_the_gap_is_filled_on_return(page, run):
     assert second.end()[0] == 0
 
 
+def test_a_finished_page_stays_where_another_session_begins_and_its_link_opens_that(page, run):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    first = run(port)
+    page.goto(first.link)
+    page.wait_for_selector("#values-rows tr[data-name=T_bottom]")
+    first.send(signal.SIGINT)
+    wait_for(page, "document.getElementById('state').textContent.startsWith('finished')")
+    assert first.end()[0] == 0
+    second = run(port, RUN.replace('AsyncSession("cell", title="', 'AsyncSession("other", title="Another '))  # fmt: skip
+    wait_for(page, "document.getElementById('banner').textContent.includes('Another session')")
+    assert page.locator("#values-rows tr[data-name=T_bottom]").is_visible()
+    assert page.locator("#login").is_hidden()
+    page.evaluate(f"location.href = {second.link!r}")  # as it is typed into the address bar
+    page.locator("#title", has_text="Another").wait_for()  # no evaluation: the page begins anew
+    page.locator("#state", has_text="running").wait_for()
+    assert "#" not in page.url
+
+
+def test_a_lost_page_stays_where_another_session_begins(page, run):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    first = run(port)
+    page.goto(first.link)
+    page.wait_for_selector("#values-rows tr[data-name=T_bottom]")
+    os.kill(first.pid, signal.SIGKILL)
+    first.end()
+    run(port, RUN.replace('AsyncSession("cell"', 'AsyncSession("other"'))
+    page.wait_for_selector("#login:not([hidden])")
+    assert page.locator("#values-rows tr[data-name=T_bottom]").is_visible()
+    assert text(page, "#state") == "connection lost"
+    page.fill("#token", access.user_token())
+    page.click("#login button")
+    page.locator("#state", has_text="running").wait_for()
+    assert page.locator("#login").is_hidden()
+
+
+def test_a_link_that_is_out_of_date_shuts_nobody_out_who_is_in(page, run):
+    started = run()
+    page.goto(started.link)
+    page.wait_for_selector("#values-rows tr[data-name=T_bottom]")
+    page.goto("about:blank")
+    page.goto(f"{started.url}/#t=AAAA-AAAA-AAAA-AAAA")
+    page.wait_for_selector("#values-rows tr[data-name=T_bottom]")
+    assert page.locator("#login").is_hidden()
+    assert "#" not in page.url
+
+
 def answered(page, part):
     """Count the requests so far for an address."""
     return sum(part in url for url in page.asked)
@@ -415,6 +463,16 @@ def test_datasets_are_seen_as_image_line_and_table(page, run):
     page.wait_for_selector("#dataset-body .image canvas[aria-label*='as line']")
     page.select_option("#dataset-body select[aria-label='Shown as']", "table")
     page.wait_for_selector("#dataset-body table")
+
+
+def test_the_limits_of_the_colours_may_have_a_decimal_comma(page, run):
+    page.goto(run().link)
+    page.wait_for_selector("#dataset-body .image canvas")
+    for label, value in (("Smallest", "0,9"), ("Largest", "1,1")):
+        page.fill(f"#dataset-body input[aria-label^={label}]", value)
+        page.press(f"#dataset-body input[aria-label^={label}]", "Enter")
+    shown = "[...document.querySelector('#dataset-body .image canvas').getContext('2d').getImageData(1, 0, 1, 1).data].join()"
+    wait_for(page, f"{shown}.split(',')[1] === '144'")  # a value of 1 is in the middle
 
 
 LONG = RUN.replace(

@@ -4,6 +4,7 @@
 
 import csv
 import json
+import math
 import os
 import shlex
 import signal
@@ -259,6 +260,55 @@ def test_a_recording_has_the_last_values_of_a_run_that_ends(cli, script, tmp_pat
     assert far == near[-len(far) :], "the last moments are there"
 
 
+@pytest.mark.parametrize("suffix", [".h5", ".csv"])
+def test_a_recording_may_begin_before_the_first_entry(cli, script, tmp_path, suffix, wait_until):
+    run = script(
+        """
+        from pathlib import Path
+        from pymanip_run.session import internals
+        told = False
+        async def measure(sesn):
+            global told
+            if not told:
+                told = True
+                say(internals(sesn).address)
+            if Path("go").exists() and not sesn.logged_variables():
+                sesn.add_entry(T=1.0, P=2.0)
+            await sesn.sleep(0.02)
+        with AsyncSession("cell") as sesn:
+            sesn.describe("T", unit="K")
+            sesn.save_parameter(offset=float("nan"))
+            sesn.run(measure, server_port=PORT)
+        """.replace("PORT", str(free_port()))
+    )
+    far = tmp_path / f"far{suffix}"
+    process = cli.start("observe", run.wait_for("http").removeprefix("http://"), "--record", far)
+    assert "recording" in process.stderr.readline()
+    wait_until(far.exists, "the recording")
+    (tmp_path / "go").touch()
+
+    def is_there():
+        if suffix == ".csv":
+            return len(far.read_text().splitlines()) == 2
+        return "T" in SavedAsyncSession(far, verbose=False).logged_variables()
+
+    wait_until(is_there, "the entry")
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 0, errors
+    run.send(signal.SIGINT)
+    run.end()
+    if suffix == ".csv":
+        head, row = csv.reader(far.read_text().splitlines())
+        assert head == ["time", "P", "T [K]"]
+        assert row[1:] == ["2.0", "1.0"]
+        assert "no column" not in errors
+    else:
+        session = SavedAsyncSession(far, verbose=False)
+        assert session["T"].unit == "K"
+        assert math.isnan(session.parameter("offset"))
+
+
 def test_recording_into_csv(cli, run, tmp_path, wait_until):
     process = cli.start("observe", run.host, "--record", "far.csv")
     wait_until(
@@ -486,6 +536,29 @@ def test_watch_of_a_run_without_new_data_is_7(cli, script):
     done = cli("observe", run.host, "--watch", "--max-age", "1s")
     assert done.returncode == 7, done.stderr
     assert "no new data for" in done.stderr
+
+
+def test_watch_of_a_run_that_should_stop_and_does_not_is_7(cli, script, wait_until):
+    run = script("""
+        from pymanip_run.session import internals
+        async def measure(sesn):
+            sesn.add_entry(T=1)
+            say(internals(sesn).address)
+            await asyncio.sleep(300)
+        with AsyncSession() as sesn:
+            sesn.run(measure)
+        """)
+    run.host = run.wait_for("http").removeprefix("http://")
+    run.send(signal.SIGINT)
+
+    def is_stopping():
+        done = cli("observe", run.host, "--once", "--json")
+        return json.loads(done.stdout)["state"] == "stopping"
+
+    wait_until(is_stopping, "that it stops")
+    done = cli("observe", run.host, "--watch", "--max-age", "1s")
+    assert done.returncode == 7, done.stderr
+    assert "asked to stop" in done.stderr
 
 
 HEATING = """

@@ -71,14 +71,15 @@ export function logIn(token) {
 }
 
 /**
- * Use up the token in the address, so that it stays neither there nor in the history.
- * @returns {Promise<void>}
+ * Use up the token in the address, so that it stays neither there nor in the history; tell whether there was one.
+ * @returns {Promise<boolean>}
  */
 export async function logInByAddress() {
   const token = new URLSearchParams(location.hash.slice(1)).get("t");
-  if (token === null) return;
+  if (token === null) return false;
   history.replaceState(null, "", location.pathname + location.search);
   await logIn(token);
+  return true;
 }
 
 /**

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { button, element, make, say } from "./dom.js";
-import { number, size, time } from "./format.js";
+import { number, size, time, typed } from "./format.js";
 import { read } from "./npy.js";
 import { drawEnvelope } from "./lines.js";
 import { MAPS, table } from "./palette.js";
@@ -155,7 +155,7 @@ export class Datasets {
       const v = array.data[i];
       if (Number.isFinite(v)) { low = Math.min(low, v); high = Math.max(high, v); }
     }
-    const given = [this.low, this.high].map((one) => parseFloat(one.value));
+    const given = [this.low, this.high].map((one) => typed(one.value));
     const bottom = Number.isFinite(given[0]) ? given[0] : low;
     const top = Number.isFinite(given[1]) ? given[1] : high;
     const colors = table(this.map.value);

@@ -17,6 +17,7 @@ const SLOW = 5000;
 const PAINT = 500;
 //: After a longer gap the page begins anew instead of asking for each value in between.
 const GAP = 60000;
+const OVER = "The run has ended. The page stays as it was.";
 
 /** @type {any} */
 let shown = null;
@@ -25,6 +26,8 @@ let lost = false;
 let over = false;
 let clockOffset = 0;
 let lastHeard = 0;
+/** Why the token in the address did not let in: it matters only where one is needed. */
+let refusal = "";
 let working = false;
 let painting = false;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -206,7 +209,7 @@ function ended(reason) {
   shown = { ...shown, now: now(), reason };
   over = true;
   lost = false;
-  banner("The run has ended. The page stays as it was.");
+  banner(OVER);
   show();
   tick();
 }
@@ -248,18 +251,29 @@ function tick() {
  */
 function failed(error) {
   live.close();
-  if (error instanceof api.Refused && error.status === 401) {
-    askForToken(error.code === "wrong_token" ? error.message : "");
-    return null;
-  }
+  if (error instanceof api.Refused && error.status === 401) return shutOut();
   if (error instanceof api.Refused && error.status === 410) location.reload();
   if (shown?.state === "stopping" && !(error instanceof api.Refused)) over = true;
   else if (!over) lost = true;
   const since = lastHeard ? ` since ${new Date(lastHeard).toLocaleTimeString()}` : "";
   const hint = error instanceof api.Refused ? `${error.message}. ${error.hint}` : "the computer, the network or the run is gone";
-  banner(over ? "The run has ended. The page stays as it was." : `Connection lost${since}: ${hint}. What was there stays; the page tries again.`);
+  banner(over ? OVER : `Connection lost${since}: ${hint}. What was there stays; the page tries again.`);
   show();
   return over ? SLOW : 2 * POLL;
+}
+
+/** The token is another one by now, or a server of another session is here: what the page has stays. */
+function shutOut() {
+  if (over) {
+    banner(`${OVER} Another session is at this address now: its link opens it.`);
+    return SLOW;
+  }
+  askForToken(refusal);
+  if (shown === null) return null;
+  lost = true;
+  banner("Connection lost: the token was changed, or another session is at this address now. What was there stays.");
+  show();
+  return null;
 }
 
 /** @param {string} text empty: none */
@@ -320,7 +334,6 @@ async function worked() {
 
 /** @param {string} why */
 function askForToken(why) {
-  element("main").hidden = true;
   element("login").hidden = false;
   say(element("login-error"), why);
   the("token", HTMLInputElement).focus();
@@ -332,7 +345,6 @@ the("login", HTMLFormElement).addEventListener("submit", async (e) => {
     await api.logIn(the("token", HTMLInputElement).value);
     the("token", HTMLInputElement).value = "";
     element("login").hidden = true;
-    element("main").hidden = shown === null;
     work();
   } catch (error) {
     say(element("login-error"), error instanceof Error ? error.message : "");
@@ -343,4 +355,11 @@ panels.forms(() => look(false).then(show, failed));
 setInterval(tick, 1000);
 for (const event of ["resize", "visibilitychange"]) window.addEventListener(event, () => allPlots().forEach((plot) => plot.draw()));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { tick(); allPlots().forEach((plot) => plot.draw()); });
-api.logInByAddress().then(work, (error) => { askForToken(error instanceof Error ? error.message : ""); });
+/** @param {unknown} error of the login by the address */
+function tryWithout(error) {
+  refusal = error instanceof Error ? error.message : "";
+  work();
+}
+
+window.addEventListener("hashchange", () => api.logInByAddress().then((isIn) => { if (isIn) location.reload(); }, tryWithout));
+api.logInByAddress().then(work, tryWithout);

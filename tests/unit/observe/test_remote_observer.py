@@ -3,6 +3,7 @@
 import itertools
 import math
 import random
+import select
 import socket
 import ssl
 import threading
@@ -480,6 +481,25 @@ def test_a_connection_that_was_closed_meanwhile_is_made_again(serve, session):
     with RemoteObserver("127.0.0.1", client.port) as observer:
         observer.get_last_values()
         observer._connection._http.sock.sock.shutdown(socket.SHUT_RDWR)
+        assert observer.get_last_values() == {"T": 1.0}
+
+
+def test_a_remark_after_a_pause_arrives(serve, session, monkeypatch):
+    """The server closes a connection over which nothing is asked; a post is not sent twice."""
+    monkeypatch.setattr("pymanip_run.web.server.KEEPALIVE_SECONDS", 0.05)
+    with RemoteObserver("127.0.0.1", serve().port) as observer:
+        observer.info()
+        kept = observer._connection._http.sock.sock
+        assert select.select([kept], [], [], 30)[0], "the server keeps the connection"
+        observer.note("after a pause")
+    assert [event.text for event in session.events()] == ["after a pause"]
+
+
+def test_where_no_token_is_needed_the_own_one_does_no_harm(serve, session):
+    session.add_entry(T=1.0)
+    port = serve(Policy("none")).port
+    assert access.user_token()
+    with RemoteObserver("127.0.0.1", port) as observer:
         assert observer.get_last_values() == {"T": 1.0}
 
 

@@ -637,6 +637,36 @@ def test_numbers_that_json_does_not_have_are_named(client, session):
     assert variable["nonfinite"] == [["first", "inf"], ["last", "nan"]]
 
 
+@pytest.mark.parametrize(("path", "hint"), [("state?wait=long", "wait=10"), ("datasets/a/0.png?size=big", "size=800"),
+                                            ("datasets/a/0.png?min=low", "min=0.5"), ("events?after=now", "after=1795359617.5")])  # fmt: skip
+def test_what_is_no_number_is_refused_with_an_example(client, path, hint):
+    answer = client.get(f"/api/v1/{path}")
+    assert (answer.status, answer.error) == (400, "bad_value")
+    assert answer.json["error"]["hint"] == f"for example {hint}"
+
+
+def test_a_variable_that_is_called_as_a_question_is_no_answer_to_it(client, session):
+    session.add_entry({"name=T": 1.0, "T": 2.0})
+    asked = client.get("/api/v1/data?name=T", headers={"Accept-Encoding": "gzip"})
+    assert asked.json["series"]["T"]["v"] == [2.0]
+    body = {"name": "name=T", "last_ts": math.nextafter(1.0, 0.0)}
+    pairs = client.post("/api/data_from_ts", body).json
+    assert [value for _, value in pairs] == [1.0]
+
+
+@both
+def test_a_question_for_the_head_alone_gets_no_body(client, session):
+    session.add_entry(T=1.0)
+    token = client.server.tokens.link_token
+    for path in ("export.csv", "session.h5"):
+        with client.connect() as one:
+            one.sendall(f"HEAD /api/v1/{path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
+                        "Connection: close\r\n\r\n".encode())  # fmt: skip
+            answer = b"".join(iter(lambda: one.recv(1 << 16), b""))
+        assert answer.startswith(b"HTTP/1.1 "), answer
+        assert answer.partition(b"\r\n\r\n")[2] == b""
+
+
 def test_a_long_history_is_compressed_for_those_who_understand_it(client, session):
     import gzip
 

@@ -9,6 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pymanip_run import AsyncSession
@@ -247,6 +248,24 @@ def test_a_client_that_does_not_take_its_answers_is_ended(serve, session, monkey
             pass
     assert memory() - before < 80_000
     assert client.get("/api/v1/runs").status == 200
+
+
+def test_a_long_record_is_taken_at_the_clients_own_pace(serve, session, monkeypatch):
+    """What waits for all clients together is less than a record may have."""
+    monkeypatch.setattr(gate, "SWEEP_SECONDS", 0.02)
+    monkeypatch.setattr(gate, "WAITING_BYTES", 4 << 20)
+    session.add_dataset(frame=np.zeros(4 << 20))
+    client = serve()
+    with client.connect() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        head = REQUEST.replace(b"snapshot", b"datasets/frame/0.npy").replace(
+            b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"
+        )
+        one.sendall(head % client.server.tokens.link_token.encode())
+        began = one.recv(1 << 10)
+        time.sleep(0.5)  # a slow one
+        whole = began + received(one)
+    assert len(whole.partition(b"\r\n\r\n")[2]) == 128 + (32 << 20)
 
 
 async def test_a_connection_that_ended_with_its_last_bytes_is_no_fault_at_the_end(monkeypatch):

@@ -4,11 +4,13 @@ import socket
 import stat
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from pymanip_run import AsyncSession, access
 from pymanip_run.errors import UsageError
+from pymanip_run.web.failures import Refusal
 from pymanip_run.web.guard import Guard
 from pymanip_run.web.settings import Policy
 from pymanip_run.web.tokens import Tokens
@@ -48,6 +50,13 @@ def test_shared_it_is_bound_to_all_addresses(serve):
     addresses = {s.getsockname()[0] for s in server._listening.sockets}
     assert "0.0.0.0" in addresses  # noqa: S104
     assert server.url == f"http://{socket.gethostname()}:{server.port}"
+
+
+def test_bound_to_one_address_its_link_has_that_address(serve):
+    """The name of the computer may mean another one."""
+    client = serve(host="127.0.0.2")
+    assert client.server.url == f"http://127.0.0.2:{client.port}"
+    assert client.server.link.startswith(client.server.url)
 
 
 # -- the token ----------------------------------------------------------------------------------
@@ -156,6 +165,17 @@ def test_none_needs_no_token(serve):
     assert client.server.link == f"http://localhost:{client.port}/"
 
 
+def test_where_none_is_needed_the_users_own_token_is_no_wrong_one(serve):
+    """Programs send what they have, and the link of `pymanip-run open` carries it."""
+    client = serve(Policy("none"))
+    own = access.user_token()
+    assert client.get("/api/v1/snapshot", token=own).status == 200
+    answer = client.post("/login", {"token": own}, token=False)
+    assert (answer.status, answer.json) == (200, {"role": "read"})
+    elsewhere = client.get("/api/v1/runs", token=own, headers={"Host": "evil.example"})
+    assert elsewhere.error == "unknown_host", "it opens nothing more than none at all"
+
+
 def test_without_a_folder_to_keep_it_there_is_a_token_for_this_run(
     serve, monkeypatch, tmp_path, caplog
 ):
@@ -179,6 +199,36 @@ def test_a_rotated_token_is_adopted_and_old_cookies_end(client):
         time.sleep(0.8)  # not to be taken for somebody who tries tokens
     assert client.get("/api/v1/runs", token=old).error == "wrong_token"
     assert client.get("/api/v1/runs", token=False, headers={"Cookie": cookie}).error == "no_token"
+
+
+def test_a_token_that_is_rotated_while_it_is_compared_gets_in_no_more():
+    class Rotated(Tokens):
+        def role_of(self, token):
+            role = super().role_of(token)
+            if role is not None and not self.changes:
+                access.rotate_token()
+                assert self.refresh()
+            return role
+
+    old = access.user_token()
+    guard = Guard(Rotated(Policy()), 6913)
+    request = SimpleNamespace(headers={"Authorization": f"Bearer {old}"}, remote="127.0.0.1")
+    assert guard._bearer(request) == "read"
+    with pytest.raises(Refusal, match="not the one of this run"):
+        guard._bearer(request)
+
+
+def test_a_token_made_anew_for_a_damaged_one_is_adopted():
+    access.user_token()
+    access.token_path().write_text("nonsense\n")
+    tokens = Tokens(Policy())
+    meanwhile = tokens.shown
+    assert tokens.role_of(meanwhile) == "read"
+    assert not tokens.refresh()
+    new = access.rotate_token()
+    assert tokens.refresh()
+    assert (tokens.role_of(new), tokens.role_of(meanwhile)) == ("read", None)
+    assert tokens.link_token == new
 
 
 # -- cookies ------------------------------------------------------------------------------------
@@ -371,6 +421,18 @@ def test_pages_of_the_user_are_given_as_they_are(serve):
     assert headers["Cache-Control"] == "max-age=60"
     assert client.get("/plain", token=False).error == "no_token"
     assert "script-src 'self'" in client.get("/").headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("path", ["/plot/mine/data", "/static/mine/data"])
+def test_a_page_of_the_user_needs_the_token_also_below_what_needs_none(serve, path):
+    from aiohttp import web
+
+    async def mine(_):
+        return web.Response(text="mine")
+
+    client = serve(custom_routes=[web.get(path, mine)])
+    assert client.get(path, token=False).error == "no_token"
+    assert client.get(path).body == b"mine"
 
 
 @pytest.mark.parametrize("path", ["/", "/api/v1/runs", "/api/v1/nothing", "/healthz"])
