@@ -100,7 +100,7 @@ def inspect(
         },
         {"--tail": tail is not None, "--events": events},
     )
-    check_plot_options(plot=plot, output=output, log=log)
+    check_plot_options(plot=plot, output=output, log=log, json=json)
     wanted = tuple(dict.fromkeys(names or ()))
     if diff:
         print_text(_difference(session, wanted, json=json))
@@ -112,7 +112,7 @@ def inspect(
     path = _single(session, any((where, sort, reverse)))
     if verify:
         refuse_old(path)
-        _verify(path)
+        _verify(path, json=json)
         return
     with opened(path) as view:
         check_names(view, wanted)
@@ -199,24 +199,31 @@ def _difference(session: str, names: tuple[str, ...], *, json: bool) -> str:
     return difference_text(result, width())
 
 
-def _verify(path: Path) -> None:
+def _verify(path: Path, *, json: bool) -> None:
+    from dataclasses import asdict
+    from json import dumps
+
     from pymanip_run.cli.outcome import UNSUITABLE_FILE, leave_now
     from pymanip_run.storage.verify import verify
     from pymanip_run.units import format_size
     from pymanip_run.wording import inert
 
     result = verify(path)
-    in_file = "all of it is in the HDF5 file"
-    if result.journal_bytes:
-        in_file = (
-            f"{format_size(result.journal_bytes)} are still in the journal beside the HDF5 file"
-        )
-    lines = [
-        f"{path} · {'healthy' if result.healthy else 'damaged'}",
-        f"read {result.values} values and {result.records} records; {in_file}",
-        *map(inert, result.problems),
-    ]
-    print_text("\n".join(lines))
+    if json:
+        found = {"file": str(path), "healthy": result.healthy} | asdict(result)
+        print_text(dumps(found, indent=2))
+    else:
+        in_file = "all of it is in the HDF5 file"
+        if result.journal_bytes:
+            in_file = (
+                f"{format_size(result.journal_bytes)} are still in the journal beside the HDF5 file"
+            )
+        lines = [
+            f"{path} · {'healthy' if result.healthy else 'damaged'}",
+            f"read {result.values} values and {result.records} records; {in_file}",
+            *map(inert, result.problems),
+        ]
+        print_text("\n".join(lines))
     if not result.healthy:
         leave_now(UNSUITABLE_FILE)
 

@@ -30,8 +30,10 @@ LEAST_WIDTH, LEAST_HEIGHT, MOST_HEIGHT = 40, 5, 16
 BESIDES = 5
 
 
-def check_plot_options(*, plot: bool, output: str | None, log: bool) -> None:
-    """Refuse options that are for ``--plot`` without it."""
+def check_plot_options(*, plot: bool, output: str | None, log: bool, json: bool) -> None:
+    """Refuse options that are for ``--plot`` without it, and what a plot cannot be."""
+    if plot and json:
+        raise UsageError("--plot draws and --json describes; leave one of them out")
     for option, given in (("-o", output is not None), ("--log", log)):
         if given and not plot:
             raise UsageError(f"{option} is for a plot; add --plot")

@@ -47,6 +47,8 @@ def watch(observer: RemoteObserver, max_age: float, *, once: bool = False) -> in
 
 def _verdict(observer: RemoteObserver, max_age: float, wait: float) -> tuple[int, str] | None:
     shown = observer.snapshot()
+    if shown["state"] == "saved":
+        return UNKNOWN, "a saved session is shown there, and no run that could be watched"
     alarms = [one for one in shown["alarms"] if one["state"] == "active"]
     if alarms:
         return ALARM, "; ".join(f"alarm {one['name']}: {one['text']}" for one in alarms)

@@ -148,6 +148,9 @@ def test_open_serves_a_session_that_is_over(cli, tmp_path):
         "an old one",
         1.0,
     )
+    watched = cli("observe", f"localhost:{address.port}", "--watch")
+    assert (watched.returncode, watched.stdout) == (3, "")
+    assert "no run that could be watched" in watched.stderr
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=10)
     assert process.returncode == 0, errors

@@ -77,6 +77,7 @@ def test_a_session_of_pymanip_can_be_compared(lab):
         (["--diff", "--tail", "2", "monday", "tuesday"], "--diff and --tail show different things"),
         (["--follow", "--config", "monday"], "--config and --follow show different things"),
         (["--verify", "--follow", "monday"], "show different things"),
+        (["--plot", "--json", "monday"], "leave one of them out"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_what_would(lab, arguments, said):

@@ -1,5 +1,6 @@
 """``recover``, ``compact`` and ``inspect --verify`` as a user types them: exit codes and what is said."""
 
+import json
 import os
 import re
 import signal
@@ -141,6 +142,18 @@ def test_verify_says_that_all_is_well_and_where_the_data_are(session):
         f"{session} · healthy",
         "read 3000 values and 1 records; all of it is in the HDF5 file",
     ]
+
+
+def test_verify_tells_programs_the_same(session, crashed):
+    told = json.loads(run("inspect", session, "--verify", "--json").stdout)
+    assert told == {
+        "file": str(session), "healthy": True, "problems": [], "values": told["values"],
+        "records": told["records"], "journal_bytes": told["journal_bytes"], "transaction_pending": False,
+    }  # fmt: skip
+    assert f"read {told['values']} values and {told['records']} records" in (
+        run("inspect", session, "--verify").stdout
+    )
+    assert json.loads(run("inspect", crashed, "--verify", "--json").stdout)["journal_bytes"] > 0
 
 
 def test_verify_says_how_much_is_still_in_the_journal(crashed):
