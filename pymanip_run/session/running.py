@@ -29,6 +29,7 @@ from pymanip_run.runtime.interrupts import Interrupts, Unhandled
 from pymanip_run.runtime.supervise import Supervisor
 from pymanip_run.runtime.tasks import normalise
 from pymanip_run.runtime.threads import call_apart
+from pymanip_run.runtime.turns import short_turns
 from pymanip_run.session.beside import Beside
 from pymanip_run.session.controlled import Controlled
 from pymanip_run.session.last_words import record_last_words
@@ -122,7 +123,7 @@ async def run_tasks(session: AsyncSession, tasks: Iterable[Any], options: RunOpt
             surroundings = _Surroundings(supervisor)
             signals = _signals(surroundings, options, recorder)
             surroundings.push = signals.push
-            with signals, supervisor.taking_signals():
+            with short_turns(), signals, supervisor.taking_signals():
                 try:
                     origin = await surroundings.cancellable(_prepared(options, serving))
                     origin[1].update(course)

@@ -16,7 +16,7 @@ from pymanip_run.clock import SYSTEM, iso_utc
 from pymanip_run.errors import DamagedFileError, NewerFormatError, PymanipError, StorageError
 from pymanip_run.records import SessionInfo
 from pymanip_run.storage.journal import Position
-from pymanip_run.storage.source import Source
+from pymanip_run.storage.source import opened
 from pymanip_run.storage.untrusted import attribute, check_dataset
 
 if TYPE_CHECKING:
@@ -171,12 +171,7 @@ def open_to_read(path: Path) -> Any:
     OSError
         If there is none, or it is no HDF5 file.
     """
-    source = Source(path)
-    try:
-        return h5py.File(source, "r")
-    except BaseException:
-        source.close()
-        raise
+    return opened(path)
 
 
 def member(group: Any, name: str, kind: type = h5py.Group) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import atexit
 import io
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h5py
 from h5py._objects import phil
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["FileObject", "Source", "check_heap"]
+__all__ = ["FileObject", "Source", "check_heap", "opened"]
 
 #: How a global heap begins: signature, version and zeros (HDF5 File Format 3.0, III.E).
 _HEAP = b"GCOL\x01\0\0\0"
@@ -150,6 +150,24 @@ class Source(FileObject):
         if self._fd is None:
             raise ValueError("read of a closed file")
         return self._fd
+
+
+def opened(path: Path) -> Any:
+    """Return a session file as an `h5py.File` for reading.
+
+    Raises
+    ------
+    OSError
+        If there is none, or it is no HDF5 file.
+    """
+    source = Source(path)
+    try:
+        # As one step: what is half made when the interpreter ends cannot be found, and closed, any more.
+        with phil:
+            return h5py.File(source, "r")
+    except BaseException:
+        source.close()
+        raise
 
 
 @atexit.register

@@ -10,15 +10,16 @@ import asyncio
 import logging
 import signal
 import socket
-import sys
 import threading
 from concurrent.futures import Future
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from pymanip_run import access
 from pymanip_run.runtime.threads import Worker, call_in
+from pymanip_run.runtime.turns import short_turns
 from pymanip_run.web.app import Site
 from pymanip_run.web.gate import Gate
 from pymanip_run.web.guard import Guard, full_names
@@ -42,8 +43,6 @@ TOKEN_SECONDS = 2.0
 CLOSE_SECONDS = 1.0
 #: For the clients' last answer: how the run ended.
 FAREWELL_SECONDS = 0.1
-#: In which a thread lets others go on that wait: each request would cost the tasks up to the usual 5 ms.
-SWITCH_SECONDS = 0.001
 
 
 class Server:
@@ -75,7 +74,7 @@ class Server:
         self.tokens = Tokens(policy, watched.view.info().uuid)
         self._loop = asyncio.new_event_loop()
         self._over = asyncio.Event()
-        self._usual_switch = sys.getswitchinterval()
+        self._turns = ExitStack()
         self._ready: Future[None] = Future()
         self._thread = threading.Thread(target=self._work, name="dashboard", daemon=True)
 
@@ -98,8 +97,7 @@ class Server:
 
     def start(self) -> None:
         """Begin to serve."""
-        self._usual_switch = sys.getswitchinterval()
-        sys.setswitchinterval(min(SWITCH_SECONDS, self._usual_switch))
+        self._turns.enter_context(short_turns())
         self._thread.start()
 
     def wait_until_ready(self, seconds: float = 10.0) -> None:
@@ -112,8 +110,7 @@ class Server:
             self._loop.call_soon_threadsafe(self._over.set)
             self._thread.join(CLOSE_SECONDS)
         self._listening.close()
-        # Of several servers in a process the last one to close finds what the first one found.
-        sys.setswitchinterval(max(self._usual_switch, sys.getswitchinterval()))
+        self._turns.close()
 
     # -- the thread -----------------------------------------------------------------------------
 
