@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SHORT", "short_turns"]
 
-#: Seconds. Python's own 5 ms are how late a loop of tasks would be beside a thread that composes a mail.
+#: Seconds. Beside a thread that computes, Python lets a loop of tasks wait for up to 5 ms.
 SHORT = 0.001
 
 _lock = threading.Lock()
