@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType, TracebackType
 
-__all__ = ["frame_of", "place_of", "place_of_thread", "users_part"]
+__all__ = ["frame_of", "place_of", "place_of_frame", "place_of_thread", "users_part"]
 
 _NOT_THE_USERS = (str(Path(asyncio.__file__).parent), str(Path(__file__).parents[1]))
 _THREADS = (*_NOT_THE_USERS, threading.__file__, concurrent.futures.thread.__file__)
@@ -36,7 +36,7 @@ def place_of(task: asyncio.Task[Any]) -> str:
     if frames and frames[-1].f_code is call_in.__code__:
         return place_of_thread(frames[-1].f_locals["worker"].ident)
     theirs = [f for f in frames if not f.f_code.co_filename.startswith(_NOT_THE_USERS)]
-    return _place((theirs or frames)[-1]) if frames else UNKNOWN
+    return place_of_frame((theirs or frames)[-1]) if frames else UNKNOWN
 
 
 def place_of_thread(ident: int | None) -> str:
@@ -44,7 +44,7 @@ def place_of_thread(ident: int | None) -> str:
     frame = frame_of(ident)
     while frame is not None and frame.f_code.co_filename.startswith(_THREADS):
         frame = frame.f_back
-    return UNKNOWN if frame is None else _place(frame)
+    return UNKNOWN if frame is None else place_of_frame(frame)
 
 
 def frame_of(ident: int | None) -> FrameType | None:
@@ -69,7 +69,8 @@ def users_part(trace: TracebackType | None) -> TracebackType | None:
     return trace
 
 
-def _place(frame: FrameType) -> str:
+def place_of_frame(frame: FrameType) -> str:
+    """Return the line of a frame: ``tasks.py:12 in read_temperatures``."""
     return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
 
 

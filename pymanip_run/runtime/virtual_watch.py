@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pymanip_run.clock import SYSTEM
-from pymanip_run.runtime.places import frame_of
+from pymanip_run.runtime.places import frame_of, place_of_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +96,7 @@ class BlockingCalls:
         while frame is not None:
             file = frame.f_code.co_filename
             if self._is_users(file):
-                return _line(frame)
+                return place_of_frame(frame)
             imports = imports or file.startswith("<frozen importlib")
             if file.startswith(_PACKAGE) or frame.f_code is _STEP:
                 break
@@ -104,7 +104,7 @@ class BlockingCalls:
                 library = frame
             frame = frame.f_back
         # What we import when it is first needed, we import in a measurement too, but once.
-        return None if library is None or imports else _line(library)
+        return None if library is None or imports else place_of_frame(library)
 
 
 class _Scheduled:
@@ -129,7 +129,3 @@ class _Scheduled:
             return passed
         before, self._last = self._last or (ran, waited), (ran, waited)
         return ran - before[0] if ready else passed - (waited - before[1])
-
-
-def _line(frame: FrameType) -> str:
-    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"

@@ -19,6 +19,7 @@ from pymanip_run.storage.base import check_structure
 from pymanip_run.storage.child import run_recovery
 from pymanip_run.storage.files import SYSTEM_FILES, Files, SessionPaths
 from pymanip_run.storage.opening import lock_session
+from pymanip_run.storage.source import open_to_read
 from pymanip_run.storage.untrusted import (
     SMALL,
     Budget,
@@ -116,7 +117,7 @@ def _make_durable(files: Files, paths: SessionPaths) -> None:
 def _rewrite(source: Path, target: Path, level: int, progress: Callable[[float], None]) -> None:
     try:
         with (
-            layout.open_to_read(source) as old,
+            open_to_read(source) as old,
             h5py.File(target, "x", libver=layout.LIBVER, locking=False) as new,
         ):
             layout.read_identity(old, source)
@@ -124,8 +125,8 @@ def _rewrite(source: Path, target: Path, level: int, progress: Callable[[float],
             copied = _Copy(_survey(old), level, progress)
             copied.group(old, new)
         with (
-            layout.open_to_read(source) as old,
-            layout.open_to_read(target) as new,
+            open_to_read(source) as old,
+            open_to_read(target) as new,
         ):
             _compare(old, new)
     except (OSError, RuntimeError, LookupError, ValueError, TypeError, MemoryError) as error:

@@ -16,7 +16,6 @@ from pymanip_run.clock import SYSTEM, iso_utc
 from pymanip_run.errors import DamagedFileError, NewerFormatError, PymanipError, StorageError
 from pymanip_run.records import SessionInfo
 from pymanip_run.storage.journal import Position
-from pymanip_run.storage.source import opened
 from pymanip_run.storage.untrusted import attribute, check_dataset
 
 if TYPE_CHECKING:
@@ -34,7 +33,6 @@ __all__ = [
     "escape",
     "member",
     "members",
-    "open_to_read",
     "read_identity",
     "read_info",
 ]
@@ -158,20 +156,6 @@ def _line(error: Exception) -> str:
     """Return what an error says as one line of printable characters."""
     words = " ".join(str(error.args[0] if error.args else "").split())
     return "".join(c if c.isprintable() else "?" for c in words[:300]) or type(error).__name__
-
-
-def open_to_read(path: Path) -> Any:
-    """Open a session file that the caller holds under a shared lock.
-
-    HDF5 takes no lock, which it would refuse where there are none, and takes this for another file than
-    those of the same name that a script has open: it would share them, and refuse unlike locking.
-
-    Raises
-    ------
-    OSError
-        If there is none, or it is no HDF5 file.
-    """
-    return opened(path)
 
 
 def member(group: Any, name: str, kind: type = h5py.Group) -> Any:

@@ -18,6 +18,7 @@ from pymanip_run.storage.child import run_recovery
 from pymanip_run.storage.decode import bodies
 from pymanip_run.storage.files import SYSTEM_FILES, Files, SessionPaths
 from pymanip_run.storage.journal import Kind, Position
+from pymanip_run.storage.source import open_to_read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,7 +71,7 @@ def open_for_writing(files: Files, paths: SessionPaths, title: str) -> Opened:
     lock_fd = lock_session(files, paths)
     try:
         report = _recover(files, paths, lock_fd, title)
-        with layout.damage_is_said(paths.main), layout.open_to_read(paths.main) as h5:
+        with layout.damage_is_said(paths.main), open_to_read(paths.main) as h5:
             identity = layout.read_identity(h5, paths.main)
             check_structure(h5)
     except BaseException as error:

@@ -45,6 +45,7 @@ from pymanip_run.storage.holding import (
     state_of,
 )
 from pymanip_run.storage.opening import check_is_session
+from pymanip_run.storage.source import open_to_read
 from pymanip_run.storage.tail import Findings, JournalReader
 from pymanip_run.storage.values import decode_value
 
@@ -86,9 +87,7 @@ class _View:
         """The open HDF5 file."""
         if self._h5 is None:
             source = self.base.source
-            self._h5 = layout.open_to_read(
-                source if self.fd is None else same_file(self.fd, source)
-            )
+            self._h5 = open_to_read(source if self.fd is None else same_file(self.fd, source))
         return self._h5
 
     def close(self) -> None:
@@ -348,7 +347,7 @@ class SnapshotStore:
         paths = SessionPaths(self._path)
         source = repaired(self._files, paths, fd) or self._path
         try:
-            h5 = layout.open_to_read(source)
+            h5 = open_to_read(source)
             try:
                 identity = layout.read_identity(h5, self._path)
                 reader = JournalReader(self._files, paths, identity.position, str(identity.uuid))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["FileObject", "Source", "check_heap", "opened"]
+__all__ = ["FileObject", "Source", "check_heap", "open_to_read"]
 
 #: How a global heap begins: signature, version and zeros (HDF5 File Format 3.0, III.E).
 _HEAP = b"GCOL\x01\0\0\0"
@@ -152,8 +152,11 @@ class Source(FileObject):
         return self._fd
 
 
-def opened(path: Path) -> Any:
-    """Return a session file as an `h5py.File` for reading.
+def open_to_read(path: Path) -> Any:
+    """Open a session file that the caller holds under a shared lock, as an `h5py.File`.
+
+    HDF5 takes no lock, which it would refuse where there are none, and takes this for another file than
+    those of the same name that a script has open: it would share them, and refuse unlike locking.
 
     Raises
     ------

@@ -62,22 +62,24 @@ class Tokens:
         try:
             token = access.user_token(control=role == "control")
         except UsageError as error:  # before the others: it is a RuntimeError, too
-            token = access.new_token()
-            logger.warning("%s\nmeanwhile one for this run: %s", error, token)
-            if role == "read":
-                self.shown = token
+            token = self._meanwhile(role, f"{error}\nmeanwhile one for this run")
             self._from_files[role] = ""  # until one was made
         except (OSError, RuntimeError) as error:
-            token = access.new_token()
             folder = "your configuration folder"
-            logger.warning(
-                "no token can be kept in %s (%s); one for this run: %s", folder, error, token
+            token = self._meanwhile(
+                role, f"no token can be kept in {folder} ({error}); one for this run"
             )
-            if role == "read":
-                self.shown = token
         else:
             self._from_files[role] = token
         self._tokens[role] = access.normalised(token)
+
+    def _meanwhile(self, role: Role, why: str) -> str:
+        """Return a token that is kept nowhere, and tell it."""
+        token = access.new_token()
+        logger.warning("%s: %s", why, token)
+        if role == "read":
+            self.shown = token
+        return token
 
     @property
     def link_token(self) -> str | None:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import time
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -10,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import axe_playwright_python
 import numpy as np
 import pytest
+from helpers_ports import free_port
 
 from pymanip_run import SavedAsyncSession, access
 
@@ -170,8 +170,7 @@ def test_markup_in_names_units_notes_and_metadata_is_only_text(page, run):
         sesn.add_dataset({{nasty[:60]: nasty}})
         sesn.run(measure, server_port=PORT or 6950)
     """
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     started = run(port, code)
     page.goto(started.link)
     page.wait_for_selector("#values-rows tr")
@@ -217,8 +216,7 @@ def test_with_the_control_token_parameters_are_set_and_the_run_is_stopped(page, 
 
 
 def test_a_lost_connection_is_said_and_the_gap_is_filled_on_return(page, run):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     first = run(port)
     page.goto(first.link)
     page.wait_for_selector("#values-rows tr[data-name=T_bottom]")
@@ -236,8 +234,7 @@ def test_a_lost_connection_is_said_and_the_gap_is_filled_on_return(page, run):
 
 
 def test_a_finished_page_stays_where_another_session_begins_and_its_link_opens_that(page, run):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     first = run(port)
     page.goto(first.link)
     page.wait_for_selector("#values-rows tr[data-name=T_bottom]")
@@ -255,8 +252,7 @@ def test_a_finished_page_stays_where_another_session_begins_and_its_link_opens_t
 
 
 def test_a_lost_page_stays_where_another_session_begins(page, run):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     first = run(port)
     page.goto(first.link)
     page.wait_for_selector("#values-rows tr[data-name=T_bottom]")

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers_ports import free_port
 
 from pymanip_run import access
 from pymanip_run.registry import registered_runs
@@ -63,8 +63,7 @@ def run(tmp_path, wait_until):
     processes = []
 
     def start(*options):
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         (tmp_path / "experiment.yaml").write_text(EXPERIMENT.replace("PORT", str(port)))
         (tmp_path / "tasks.py").write_text(TASKS)
         process = subprocess.Popen(
@@ -195,8 +194,7 @@ def open_folder(monkeypatch):
 def test_another_user_of_this_computer_gets_in_nowhere(script, open_folder):
     if os.geteuid() != 0:
         pytest.skip("only root can act as another user")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     run = script(f"""
         async def measure(sesn):
             if not sesn.logged_variables():

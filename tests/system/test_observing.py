@@ -17,6 +17,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from helpers_ports import free_port
 
 from pymanip_run import AsyncSession, SavedAsyncSession, access
 from pymanip_run.registry import registered_runs
@@ -42,12 +43,6 @@ CONTROLLED = """
         from pymanip_run.session.serving import ServerOptions
         asyncio.run(run_tasks(sesn, [measure], RunOptions(server=ServerOptions(port=PORT, control=True))))
 """
-
-
-def free_port():
-    """A port of its own: a run that is tested beside must not get it when this one was killed."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
 
 
 def command(*arguments):

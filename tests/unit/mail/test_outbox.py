@@ -5,7 +5,8 @@ import threading
 from dataclasses import replace
 
 import pytest
-from helpers_mail import PASSWORD, Mailbox, bad_server, echo_password, free_port, hang, smtp_server
+from helpers_mail import PASSWORD, Mailbox, bad_server, echo_password, hang, smtp_server
+from helpers_ports import free_port
 
 from pymanip_run.clock import SYSTEM
 from pymanip_run.mail.account import Account

@@ -3,7 +3,8 @@
 import asyncio
 
 import pytest
-from helpers_mail import PASSWORD, Mailbox, bad_server, drip_at, free_port, hang, smtp_server
+from helpers_mail import PASSWORD, Mailbox, bad_server, drip_at, hang, smtp_server
+from helpers_ports import free_port
 
 from pymanip_run import AsyncSession
 from pymanip_run.errors import ConfigError, UsageError

@@ -12,9 +12,8 @@ from helpers_storage import EPOCH, finish, quiet_store
 
 from pymanip_run.errors import DamagedFileError
 from pymanip_run.storage.files import SYSTEM_FILES
-from pymanip_run.storage.layout import open_to_read
 from pymanip_run.storage.overlay import Overlay
-from pymanip_run.storage.source import Source, check_heap
+from pymanip_run.storage.source import Source, check_heap, open_to_read
 
 OPEN = Path("/proc/self/fd")
 
